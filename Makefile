@@ -1,0 +1,41 @@
+# The targets of jobnetes; `make help` lists them. Each sets up what it needs.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
+
+BUF           := $(GO) run github.com/bufbuild/buf/cmd/buf@v1.75.0
+GOLANGCI_LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+SAMPLES := $(sort $(wildcard example/*.json example/*.yaml))
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "%-12s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/jobnetes
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/jobnetes ./cmd/jobnetes
+
+.PHONY: run
+run: build ## build, start `jobnetes dev`, and run the samples in it
+	exec bin/jobnetes dev $(addprefix --run ,$(SAMPLES))
+
+.PHONY: test
+test: ## run every test, with real MariaDB, Kubernetes API server and Chromium
+	JOBNETES_TEST_ALL=1 $(GO) test -race -timeout 30m ./...
+
+.PHONY: lint
+lint: ## check style, import directions, and that generated code is up to date
+	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
+	$(GO) mod tidy -diff
+	$(GOLANGCI_LINT) run ./...
+	./.ci/generated-is-current
+
+.PHONY: generate
+generate: ## generate the Go of proto/jobapi.proto, and the mocks
+	$(BUF) lint
+	$(BUF) generate
+	$(GO) generate ./...
