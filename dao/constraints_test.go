@@ -1,0 +1,91 @@
+package dao
+
+import (
+	"fmt"
+	"testing"
+)
+
+// The database itself refuses states that cannot be.
+func TestImpossibleStates(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		a := s.start(t, l, e)
+		cases := map[string]string{
+			"an execution with an unknown status":       "UPDATE workflow_executions SET status = 9 WHERE id = %[1]d",
+			"a running execution that has not started":  "UPDATE workflow_executions SET started_at = NULL WHERE id = %[1]d",
+			"a running execution that has ended":        "UPDATE workflow_executions SET ended_at = started_at WHERE id = %[1]d",
+			"a running execution that nobody will wake": "UPDATE workflow_executions SET wake_at = NULL WHERE id = %[1]d",
+			"an execution that failed without a word":   "UPDATE workflow_executions SET status = 3, ended_at = started_at, wake_at = NULL, lease_owner = NULL, lease_until = NULL WHERE id = %[1]d",
+			"an ended execution that is leased":         "UPDATE workflow_executions SET status = 2, ended_at = started_at, wake_at = NULL WHERE id = %[1]d",
+			"a lease without an end":                    "UPDATE workflow_executions SET lease_until = NULL WHERE id = %[1]d",
+			"an execution of no workflow":               "UPDATE workflow_executions SET workflow_id = 99 WHERE id = %[1]d",
+			"a running execution without a version":     "UPDATE workflow_executions SET workflow_version_id = NULL WHERE id = %[1]d",
+			"a task with an unknown status":             "UPDATE task_executions SET status = 9 WHERE id = %[2]d",
+			"a task of an unknown type":                 "UPDATE task_executions SET task_type = 'magic' WHERE id = %[2]d",
+			"a running task that has ended":             "UPDATE task_executions SET ended_at = started_at WHERE id = %[2]d",
+			"a task that failed without a reason":       "UPDATE task_executions SET status = 2, ended_at = started_at WHERE id = %[2]d",
+			"a running task with a successor":           "UPDATE task_executions SET next_task_execution_id = id WHERE id = %[2]d",
+			"a task in a set of nothing":                "UPDATE task_executions SET set_index = 0 WHERE id = %[2]d",
+			"a parallel with a Job":                     "UPDATE task_executions SET task_type = 'parallel' WHERE id = %[2]d",
+			"a recording that was never made":           "UPDATE task_executions SET recorded_rev = 1 WHERE id = %[2]d",
+			"a task of no execution":                    "UPDATE task_executions SET workflow_execution_id = 99 WHERE id = %[2]d",
+			"an event of no execution":                  "INSERT INTO execution_events (workflow_execution_id, at, type, actor) VALUES (99, '2026-01-01', 'x', 'y')",
+			"a workflow of no user":                     "INSERT INTO workflows (name, definition, user_id) VALUES ('x', 'y', 99)",
+			"a workflow without a name":                 "INSERT INTO workflows (name, definition, user_id) VALUES ('', 'y', 1)",
+			"two workflows of one name":                 "INSERT INTO workflows (name, definition, user_id) VALUES ('w', 'y', 1)",
+			"a deleted workflow that has run":           "DELETE FROM workflows WHERE name = 'w'",
+		}
+		for name, statement := range cases {
+			if n := len(statement); n > 0 {
+				sql := statement
+				if containsVerb(statement) {
+					sql = fmt.Sprintf(statement+"%[3]s", e.ID, a.ID, "")
+				}
+				if err := s.gdb.Exec(sql).Error; err == nil {
+					t.Errorf("%s was accepted: %s", name, sql)
+				}
+			}
+		}
+	})
+}
+
+func containsVerb(s string) bool {
+	for i := range s {
+		if s[i] == '%' {
+			return true
+		}
+	}
+	return false
+}
+
+func TestViews(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		s.start(t, l, e)
+		var execution struct {
+			ID              uint64
+			Workflow        string
+			WorkflowVersion int
+			Status          string
+			Manager         string
+			DurationSec     float64
+		}
+		if err := s.gdb.Raw("SELECT * FROM v_executions").Scan(&execution).Error; err != nil {
+			t.Fatal(err)
+		}
+		if execution.Workflow != "w" || execution.WorkflowVersion != 1 || execution.Status != "running" || execution.Manager != "m1" || execution.DurationSec <= 0 {
+			t.Errorf("v_executions: %+v", execution)
+		}
+		var task struct {
+			ExecutionID                       uint64
+			Workflow, Task, Type, Status, Job string
+			DurationSec                       float64
+		}
+		if err := s.gdb.Raw("SELECT * FROM v_tasks").Scan(&task).Error; err != nil {
+			t.Fatal(err)
+		}
+		if task.ExecutionID != e.ID || task.Task != "a" || task.Type != "kube-job" || task.Status != "running" || task.Job != "w-a-1-1" || task.DurationSec <= 0 {
+			t.Errorf("v_tasks: %+v", task)
+		}
+	})
+}

@@ -1,0 +1,123 @@
+// Package dao reads and writes the rows of jobnetes: one file per table. Each
+// exported method is one statement or one transaction; it returns ErrNotFound,
+// ErrDuplicate or ErrConflict where that is what happened, whatever the
+// database. It alone, with db, knows gorm.
+//
+// Who writes what: the manager that holds an execution's lease moves the
+// execution and its tasks (Commit, MarkLaunched); jobapi inserts executions and
+// records outputs (CreateExecution, RecordOutput), in columns of its own.
+package dao
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	mysqldriver "github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
+)
+
+// The errors that callers tell apart. Every other error is the database's own.
+var (
+	ErrNotFound  = errors.New("not found")
+	ErrDuplicate = errors.New("already exists")
+	// ErrConflict says that a row is no longer what the caller decided on:
+	// read again and decide again.
+	ErrConflict = errors.New("changed in between")
+	// ErrUnavailable says that the database could not be reached or gave up;
+	// the same call may succeed later.
+	ErrUnavailable = errors.New("database unavailable")
+)
+
+// Store is the way to the tables. It is safe for concurrent use.
+type Store struct {
+	db *gorm.DB
+}
+
+// New returns a Store on an open database whose schema is up to date.
+func New(db *gorm.DB) *Store { return &Store{db: db} }
+
+// Ping asks the database for a sign of life.
+func (s *Store) Ping(ctx context.Context) error {
+	return translate(s.db.WithContext(ctx).Exec("SELECT 1").Error, "ping the database")
+}
+
+// attempts is how often a transaction that lost a deadlock, or found SQLite's
+// file locked, is run in all.
+const attempts = 4
+
+// tx runs fn in one transaction, again if the database asks for that, so fn
+// must not keep what an earlier run left in the caller's variables.
+func (s *Store) tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	var err error
+	for range attempts {
+		err = s.db.WithContext(ctx).Transaction(fn)
+		if !isRetryable(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+const (
+	mysqlLockWait    = 1205
+	mysqlDeadlock    = 1213
+	mysqlReadOnly    = 1290
+	mysqlTooManyConn = 1040
+	mysqlShutdown    = 1053
+)
+
+func isRetryable(err error) bool {
+	var my *mysqldriver.MySQLError
+	return errors.As(err, &my) && (my.Number == mysqlDeadlock || my.Number == mysqlLockWait)
+}
+
+// translate gives a driver's error its meaning and says what was being done.
+func translate(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	doing := fmt.Sprintf(format, args...)
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrDuplicate):
+		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("%s: %w", doing, ErrNotFound)
+	case errors.Is(err, gorm.ErrDuplicatedKey):
+		return fmt.Errorf("%s: %w: %w", doing, ErrDuplicate, err)
+	case isUnavailable(err):
+		return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, err)
+	default:
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+}
+
+// isUnavailable tells a database that is away, or too busy, from one that
+// refuses a statement.
+func isUnavailable(err error) bool {
+	var my *mysqldriver.MySQLError
+	if errors.As(err, &my) {
+		switch my.Number {
+		case mysqlLockWait, mysqlDeadlock, mysqlReadOnly, mysqlTooManyConn, mysqlShutdown:
+			return true
+		}
+		return false
+	}
+	return isConnectionError(err) || isBusySQLite(err)
+}
+
+// one wants exactly one row to have been matched by a conditional write.
+func one(res *gorm.DB) error {
+	if res.Error != nil {
+		return res.Error
+	}
+	if res.RowsAffected != 1 {
+		return ErrConflict
+	}
+	return nil
+}
+
+// micros cuts t to what the database keeps.
+func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,128 @@
+package dao
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestClaim(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		ctx := t.Context()
+		w := s.workflow(t)
+		first, second := s.execution(t, w), s.execution(t, w)
+		until := now.Add(10 * time.Second)
+
+		one, err := s.Claim(ctx, "m1", now, until, 1)
+		if err != nil || len(one) != 1 || one[0].ExecutionID != first || one[0].Epoch != 1 {
+			t.Fatalf("first claim: %+v, %v", one, err)
+		}
+		rest, err := s.Claim(ctx, "m2", now, until, 10)
+		if err != nil || len(rest) != 1 || rest[0].ExecutionID != second {
+			t.Fatalf("second claim: %+v, %v", rest, err)
+		}
+		if none, err := s.Claim(ctx, "m3", until.Add(-time.Microsecond), until, 10); err != nil || len(none) != 0 {
+			t.Fatalf("claim of what is leased: %+v, %v", none, err)
+		}
+		late, err := s.Claim(ctx, "m3", until, until.Add(time.Minute), 10)
+		if err != nil || len(late) != 2 || late[0].Epoch != 2 {
+			t.Fatalf("claim after the lease: %+v, %v", late, err)
+		}
+	})
+}
+
+func TestClaimAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		w := s.workflow(t)
+		const executions = 40
+		for range executions {
+			s.execution(t, w)
+		}
+		var (
+			wg  sync.WaitGroup
+			mu  sync.Mutex
+			ids []uint64
+		)
+		for m := range 4 {
+			wg.Go(func() {
+				leases, err := s.Claim(t.Context(), string(rune('a'+m)), now, now.Add(time.Minute), executions)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for _, l := range leases {
+					ids = append(ids, l.ExecutionID)
+				}
+			})
+		}
+		wg.Wait()
+		slices.Sort(ids)
+		if len(slices.Compact(slices.Clone(ids))) != executions || len(ids) != executions {
+			t.Errorf("%d claims of %d executions", len(ids), executions)
+		}
+	})
+}
+
+func TestRenewAndRelease(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		ctx := t.Context()
+		l, e := s.claimed(t)
+		later := now.Add(5 * time.Minute)
+		ids, err := s.Renew(ctx, "m1", later)
+		if err != nil || !slices.Equal(ids, []uint64{e.ID}) {
+			t.Fatalf("Renew: %v, %v", ids, err)
+		}
+		if got, _ := s.Claim(ctx, "m2", now.Add(time.Minute), later, 10); len(got) != 0 {
+			t.Fatal("claimed although renewed")
+		}
+		stolen, err := s.Claim(ctx, "m2", later, later.Add(time.Minute), 10)
+		if err != nil || len(stolen) != 1 {
+			t.Fatalf("Claim: %v, %v", stolen, err)
+		}
+		if ids, err = s.Renew(ctx, "m1", later.Add(time.Hour)); err != nil || len(ids) != 0 {
+			t.Errorf("Renew of a lost lease: %v, %v", ids, err)
+		}
+		if err := s.Release(ctx, l, later); !errors.Is(err, ErrConflict) {
+			t.Errorf("Release of a lost lease: %v, want ErrConflict", err)
+		}
+		if err := s.ReleaseAll(ctx, "m2", later); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := s.Claim(ctx, "m1", later, later.Add(time.Minute), 10); err != nil || len(again) != 1 {
+			t.Errorf("Claim after ReleaseAll: %v, %v", again, err)
+		}
+	})
+}
+
+// The cost of a claim must not depend on history: it reads one index range.
+func TestClaimUsesItsIndex(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		const query = "SELECT id, lease_epoch FROM workflow_executions WHERE wake_at <= '2026-01-02 03:04:05' ORDER BY wake_at, id LIMIT 100"
+		explain := "EXPLAIN " + query
+		if s.gdb.Name() == "sqlite" {
+			explain = "EXPLAIN QUERY PLAN " + query
+		}
+		var plan []map[string]any
+		if err := s.gdb.Raw(explain).Scan(&plan).Error; err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		for _, line := range plan {
+			for _, v := range line {
+				if b, ok := v.([]byte); ok {
+					v = string(b)
+				}
+				if v, ok := v.(string); ok {
+					text.WriteString(v + " ")
+				}
+			}
+		}
+		if !strings.Contains(text.String(), "workflow_executions_wake") || strings.Contains(text.String(), "filesort") || strings.Contains(text.String(), "TEMP B-TREE") {
+			t.Errorf("plan: %s", text.String())
+		}
+	})
+}

@@ -1,0 +1,33 @@
+package dao
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm/clause"
+)
+
+type secret struct {
+	Name      string
+	Value     []byte
+	CreatedAt time.Time
+}
+
+// TableName tells gorm.
+func (secret) TableName() string { return "secrets" }
+
+// TokenKey is the name of the secret that task tokens are signed with.
+const TokenKey = "task-token-key"
+
+// Secret returns the secret of that name; the first who asks for it, of all
+// services, makes it what fresh is.
+func (s *Store) Secret(ctx context.Context, name string, fresh []byte, now time.Time) ([]byte, error) {
+	err := s.db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).
+		Create(&secret{Name: name, Value: fresh, CreatedAt: micros(now)}).Error
+	if err != nil {
+		return nil, translate(err, "make secret %s", name)
+	}
+	var kept secret
+	err = s.db.WithContext(ctx).Select("name, value, created_at").Where("name = ?", name).Take(&kept).Error
+	return kept.Value, translate(err, "read secret %s", name)
+}

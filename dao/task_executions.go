@@ -1,0 +1,121 @@
+package dao
+
+import (
+	"context"
+	"time"
+)
+
+// TaskStatus is the status column of task_executions.
+type TaskStatus uint8
+
+// The statuses of a task. The numbers are those of the original.
+const (
+	TaskRunning TaskStatus = 0
+	TaskSuccess TaskStatus = 1
+	TaskFailed  TaskStatus = 2
+)
+
+// String is the word for it in views, pages and commands.
+func (s TaskStatus) String() string {
+	switch s {
+	case TaskRunning:
+		return "running"
+	case TaskSuccess:
+		return "success"
+	case TaskFailed:
+		return "failed"
+	default:
+		return "unknown"
+	}
+}
+
+// Ended says whether the status is final.
+func (s TaskStatus) Ended() bool { return s != TaskRunning }
+
+// TaskExecution is a row of task_executions: one attempt at one task.
+type TaskExecution struct {
+	ID                    uint64
+	WorkflowExecutionID   uint64
+	ParentTaskExecutionID *uint64 // the parallel that it is part of
+	PrevTaskExecutionID   *uint64 // the task of the same list before it
+	NextTaskExecutionID   *uint64 // the task of the same list after it
+	SetIndex              *uint32 // which set of the parallel
+	ExecutionName         *string // the Job's name; kube-job only
+	TaskName              string
+	TaskType              string // a schema.Type
+	Scope                 string
+	Attempt               uint32
+	Status                TaskStatus
+	Input                 string // JSON
+	Output                string // JSON
+	// RecordedOutput is what the job said by RecordTaskOutput, and RecordedRev
+	// how often: jobapi's columns.
+	RecordedOutput *string
+	RecordedRev    uint32
+	// JobUID is that of the Job in Kubernetes, once it is known to exist.
+	JobUID      *string
+	ErrorReason string
+	ErrorMsg    string
+	StartedAt   time.Time
+	EndedAt     *time.Time
+	ElapsedSec  uint32 // rounded up, as in the original
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// TableName tells gorm.
+func (TaskExecution) TableName() string { return "task_executions" }
+
+const taskColumns = "id, workflow_execution_id, parent_task_execution_id, prev_task_execution_id, next_task_execution_id, set_index, execution_name, " +
+	"task_name, task_type, scope, attempt, status, input, output, recorded_output, recorded_rev, job_uid, error_reason, error_msg, " +
+	"started_at, ended_at, elapsed_sec, created_at, updated_at"
+
+// Task returns the task execution with that id.
+func (s *Store) Task(ctx context.Context, id uint64) (TaskExecution, error) {
+	var t TaskExecution
+	err := s.db.WithContext(ctx).Select(taskColumns).Where("id = ?", id).Take(&t).Error
+	return t, translate(err, "read task %d", id)
+}
+
+// Tasks returns an execution's tasks in the order they were started.
+func (s *Store) Tasks(ctx context.Context, executionID uint64) ([]*TaskExecution, error) {
+	var ts []*TaskExecution
+	err := s.db.WithContext(ctx).Select(taskColumns).Where("workflow_execution_id = ?", executionID).Order("id").Find(&ts).Error
+	return ts, translate(err, "list the tasks of execution %d", executionID)
+}
+
+// RecordOutput keeps data as the output of a running task; the last one counts.
+// ErrNotFound if there is no such task, ErrConflict if it has ended.
+func (s *Store) RecordOutput(ctx context.Context, taskID uint64, data string, now time.Time) error {
+	res := s.db.WithContext(ctx).Exec("UPDATE task_executions SET recorded_output = ?, recorded_rev = recorded_rev + 1, updated_at = ? WHERE id = ? AND status = ?",
+		data, micros(now), taskID, TaskRunning)
+	if res.Error != nil || res.RowsAffected == 1 {
+		return translate(res.Error, "record the output of task %d", taskID)
+	}
+	if _, err := s.Task(ctx, taskID); err != nil {
+		return err
+	}
+	return translate(ErrConflict, "record the output of task %d: it has ended", taskID)
+}
+
+// RecordedOutput returns what a task's job has recorded, or nil, and how often.
+func (s *Store) RecordedOutput(ctx context.Context, taskID uint64) (*string, uint32, error) {
+	var t TaskExecution
+	err := s.db.WithContext(ctx).Select("recorded_output, recorded_rev").Where("id = ?", taskID).Take(&t).Error
+	return t.RecordedOutput, t.RecordedRev, translate(err, "read the recorded output of task %d", taskID)
+}
+
+// MarkLaunched notes that the task's Job exists. ErrConflict if the row says
+// that it is another one.
+func (s *Store) MarkLaunched(ctx context.Context, taskID uint64, uid string, now time.Time) error {
+	res := s.db.WithContext(ctx).Exec("UPDATE task_executions SET job_uid = ?, updated_at = ? WHERE id = ? AND (job_uid IS NULL OR job_uid = ?)",
+		uid, micros(now), taskID, uid)
+	return translate(one(res), "mark the Job of task %d as launched", taskID)
+}
+
+// EndedTasks returns which of the tasks have ended.
+func (s *Store) EndedTasks(ctx context.Context, taskIDs []uint64) ([]uint64, error) {
+	var ended []uint64
+	err := s.db.WithContext(ctx).Table("task_executions").Where("id IN ? AND status <> ?", taskIDs, TaskRunning).Pluck("id", &ended).Error
+	return ended, translate(err, "look which tasks have ended")
+}

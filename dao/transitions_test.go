@@ -1,0 +1,167 @@
+package dao
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestCommitWritesRowsAndEvents(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		ctx := t.Context()
+		l, e := s.claimed(t)
+		a := s.start(t, l, e)
+		if a.ID == 0 || a.ExecutionName == nil || *a.ExecutionName != "w-a-1-1" {
+			t.Fatalf("a is %+v", a)
+		}
+
+		// a ends; a branch follows and ends at once; then a parallel with a job.
+		end := now.Add(time.Second)
+		a.Status, a.EndedAt, a.ElapsedSec, a.Output = TaskSuccess, &end, 1, `{"n":1}`
+		check := newTask("check", "branch")
+		check.Status, check.EndedAt = TaskSuccess, &end
+		fan, b := newTask("fan", "parallel"), newTask("b", "kube-job")
+		zero := uint32(0)
+		b.SetIndex = &zero
+		err := s.Commit(ctx, l, e, []Transition{
+			{Type: EventTaskSucceeded, Task: a},
+			{Type: EventTaskStarted, Task: check, Prev: a}, {Type: EventTaskSucceeded, Task: check},
+			{Type: EventTaskStarted, Task: fan, Prev: check},
+			{Type: EventTaskStarted, Task: b, Parent: fan},
+		}, end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Then all fails.
+		b.Status, b.EndedAt, b.ErrorReason, b.ErrorMsg = TaskFailed, &end, "Boom", "it broke"
+		fan.Status, fan.EndedAt, fan.ErrorReason = TaskFailed, &end, "SetFailed"
+		e.Status, e.EndedAt, e.ErrorMsg = ExecutionFailed, &end, "task fan failed"
+		err = s.Commit(ctx, l, e, []Transition{
+			{Type: EventTaskFailed, Task: b, Reason: "Boom", Message: "it broke"},
+			{Type: EventTaskFailed, Task: fan, Reason: "SetFailed"},
+			{Type: EventExecutionFailed, Reason: "SetFailed", Message: "task fan failed"},
+		}, end)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		rows, err := s.Tasks(ctx, e.ID)
+		if err != nil || len(rows) != 4 {
+			t.Fatalf("%d tasks, %v", len(rows), err)
+		}
+		want := []*TaskExecution{a, check, fan, b}
+		for i, r := range rows {
+			r.CreatedAt, r.UpdatedAt = want[i].CreatedAt, want[i].UpdatedAt
+			if diff := cmp.Diff(want[i], r); diff != "" {
+				t.Errorf("task %s (-in memory +in the database):\n%s", r.TaskName, diff)
+			}
+		}
+		if *a.NextTaskExecutionID != check.ID || *check.NextTaskExecutionID != fan.ID || *b.ParentTaskExecutionID != fan.ID {
+			t.Error("the tasks are not linked")
+		}
+		kept, err := s.Execution(ctx, e.ID)
+		if err != nil || kept.Status != ExecutionFailed || kept.LeaseOwner != nil || kept.WakeAt != nil {
+			t.Errorf("execution %+v, %v", kept, err)
+		}
+		events, err := s.Events(ctx, e.ID, 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, ev := range events {
+			got = append(got, string(ev.Type)+" "+ev.TaskName+" "+ev.Reason+" "+ev.Actor)
+		}
+		if diff := cmp.Diff([]string{
+			"ExecutionScheduled   test", "ExecutionStarted   manager m1", "TaskStarted a  manager m1", "TaskSucceeded a  manager m1",
+			"TaskStarted check  manager m1", "TaskSucceeded check  manager m1", "TaskStarted fan  manager m1", "TaskStarted b  manager m1",
+			"TaskFailed b Boom manager m1", "TaskFailed fan SetFailed manager m1", "ExecutionFailed  SetFailed manager m1",
+		}, got); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A manager that lost its lease must not write, whatever it believes.
+func TestCommitIsFenced(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		ctx := t.Context()
+		old, e := s.claimed(t)
+		if _, err := s.Claim(ctx, "m2", now.Add(time.Hour), now.Add(2*time.Hour), 1); err != nil {
+			t.Fatal(err)
+		}
+		at := now
+		e.Status, e.StartedAt = ExecutionRunning, &at
+		err := s.Commit(ctx, old, e, []Transition{{Type: EventExecutionStarted}, {Type: EventTaskStarted, Task: newTask("a", "kube-job")}}, now)
+		if !errors.Is(err, ErrConflict) {
+			t.Errorf("Commit: %v, want ErrConflict", err)
+		}
+		if n := count(t, s, "task_executions"); n != 0 {
+			t.Errorf("%d tasks were written", n)
+		}
+		if n := count(t, s, "execution_events"); n != 1 { // ExecutionScheduled
+			t.Errorf("%d events were written", n-1)
+		}
+	})
+}
+
+// What a job records between the decision and its commit must not get lost.
+func TestCommitSeesALateRecording(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		ctx := t.Context()
+		l, e := s.claimed(t)
+		a := s.start(t, l, e)
+		if err := s.RecordOutput(ctx, a.ID, `{"late":true}`, now); err != nil {
+			t.Fatal(err)
+		}
+		end := now
+		a.Status, a.EndedAt = TaskSuccess, &end
+		if err := s.Commit(ctx, l, e, []Transition{{Type: EventTaskSucceeded, Task: a}}, now); !errors.Is(err, ErrConflict) {
+			t.Errorf("Commit: %v, want ErrConflict", err)
+		}
+		recorded, rev, err := s.RecordedOutput(ctx, a.ID)
+		if err != nil || recorded == nil || *recorded != `{"late":true}` || rev != 1 {
+			t.Fatalf("RecordedOutput: %v, %d, %v", recorded, rev, err)
+		}
+		a.RecordedRev = rev
+		if err := s.Commit(ctx, l, e, []Transition{{Type: EventTaskSucceeded, Task: a}}, now); err != nil {
+			t.Errorf("Commit with the recording seen: %v", err)
+		}
+		if err := s.RecordOutput(ctx, a.ID, "{}", now); !errors.Is(err, ErrConflict) {
+			t.Errorf("RecordOutput after the end: %v, want ErrConflict", err)
+		}
+	})
+}
+
+func TestTaskCannotStartTwice(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		s.start(t, l, e)
+		err := s.Commit(t.Context(), l, e, []Transition{{Type: EventTaskStarted, Task: newTask("a", "kube-job")}}, now)
+		if !errors.Is(err, ErrDuplicate) {
+			t.Errorf("Commit: %v, want ErrDuplicate", err)
+		}
+	})
+}
+
+func TestMarkLaunched(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		a := s.start(t, l, e)
+		for uid, want := range map[string]error{"u1": nil} {
+			if err := s.MarkLaunched(t.Context(), a.ID, uid, now); !errors.Is(err, want) {
+				t.Errorf("MarkLaunched(%s): %v, want %v", uid, err, want)
+			}
+		}
+		if err := s.MarkLaunched(t.Context(), a.ID, "u1", now); err != nil {
+			t.Errorf("the same once more: %v", err)
+		}
+		if err := s.MarkLaunched(t.Context(), a.ID, "u2", now); !errors.Is(err, ErrConflict) {
+			t.Errorf("another one: %v, want ErrConflict", err)
+		}
+		if ended, err := s.EndedTasks(t.Context(), []uint64{a.ID}); err != nil || len(ended) != 0 {
+			t.Errorf("EndedTasks: %v, %v", ended, err)
+		}
+	})
+}

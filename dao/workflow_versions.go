@@ -1,0 +1,55 @@
+package dao
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// WorkflowVersion is a row of workflow_versions: one definition that a workflow
+// has had. It is never changed.
+type WorkflowVersion struct {
+	ID         uint64
+	WorkflowID uint64
+	Version    uint32
+	Definition string
+	CreatedAt  time.Time
+}
+
+// TableName tells gorm.
+func (WorkflowVersion) TableName() string { return "workflow_versions" }
+
+const versionColumns = "id, workflow_id, version, definition, created_at"
+
+// WorkflowVersion returns the version with that id.
+func (s *Store) WorkflowVersion(ctx context.Context, id uint64) (WorkflowVersion, error) {
+	var v WorkflowVersion
+	err := s.db.WithContext(ctx).Select(versionColumns).Where("id = ?", id).Take(&v).Error
+	return v, translate(err, "read workflow version %d", id)
+}
+
+// WorkflowVersions returns a workflow's versions, newest first, without their
+// definitions.
+func (s *Store) WorkflowVersions(ctx context.Context, workflowID uint64, limit int) ([]WorkflowVersion, error) {
+	var vs []WorkflowVersion
+	err := s.db.WithContext(ctx).Select("id, workflow_id, version, created_at").
+		Where("workflow_id = ?", workflowID).Order("version DESC").Limit(limit).Find(&vs).Error
+	return vs, translate(err, "list versions of workflow %d", workflowID)
+}
+
+// ensureVersion returns the version that holds w's definition, making it if the
+// latest one differs: users may INSERT and UPDATE workflows by SQL.
+func ensureVersion(tx *gorm.DB, w Workflow, now time.Time) (WorkflowVersion, error) {
+	// The workflow's row is the lock that numbers versions one after another.
+	if err := tx.Clauses(lockRow(tx)...).Select("id").Where("id = ?", w.ID).Take(&Workflow{}).Error; err != nil {
+		return WorkflowVersion{}, err
+	}
+	var last WorkflowVersion
+	err := notFoundIsNil(tx.Select(versionColumns).Where("workflow_id = ?", w.ID).Order("version DESC").Take(&last).Error)
+	if err != nil || (last.Version > 0 && last.Definition == w.Definition) {
+		return last, err
+	}
+	v := WorkflowVersion{WorkflowID: w.ID, Version: last.Version + 1, Definition: w.Definition, CreatedAt: micros(now)}
+	return v, tx.Create(&v).Error
+}

@@ -1,0 +1,192 @@
+// Package db opens the database that the services share, MySQL (or MariaDB) or
+// SQLite, and brings its schema up to date.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/glebarez/sqlite"
+	mysqldriver "github.com/go-sql-driver/mysql"
+	"gorm.io/driver/mysql"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// The drivers: values of Config.Driver.
+const (
+	MySQL  = "mysql"
+	SQLite = "sqlite"
+)
+
+// Config says where the database is.
+type Config struct {
+	Driver string
+	// User, Password, Host, Port and Name are MySQL's.
+	User, Password, Host string
+	Port                 int
+	Name                 string
+	// DSN, in go-sql-driver's format, replaces those five if it is not empty.
+	DSN string
+	// Path is SQLite's file.
+	Path string
+	// MaxConns bounds the open connections; 0 means 32.
+	MaxConns int
+}
+
+const (
+	defaultMaxConns = 32
+	// lockWait is how long a statement waits for a lock before it gives up; the
+	// caller tries again.
+	lockWait = 10 * time.Second
+)
+
+// Open connects and pings; it does not look at the schema: see CheckVersion.
+func Open(ctx context.Context, cfg Config) (*gorm.DB, error) {
+	dialector, where, err := dialectorOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	gdb, err := gorm.Open(dialector, &gorm.Config{
+		SkipDefaultTransaction: true, // dao opens its transactions itself
+		TranslateError:         true, // ErrDuplicatedKey, whatever the dialect
+		DisableAutomaticPing:   true,
+		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
+		Logger:                 logger.Discard, // errors are returned, and logged once by who asked
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", where, err)
+	}
+	pool, err := gdb.DB()
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", where, err)
+	}
+	conns := cfg.MaxConns
+	if conns == 0 {
+		conns = defaultMaxConns
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	if err := pool.PingContext(ctx); err != nil {
+		_ = pool.Close()
+		return nil, fmt.Errorf("connect to database %s: %w", where, err)
+	}
+	slog.DebugContext(ctx, "database opened", "database", where)
+	return gdb, nil
+}
+
+// Close closes the connections of a database that Open returned.
+func Close(gdb *gorm.DB) error {
+	pool, err := gdb.DB()
+	if err != nil {
+		return err
+	}
+	return pool.Close()
+}
+
+// dialectorOf returns gorm's dialector, and where the database is, without a
+// password, for messages.
+func dialectorOf(cfg Config) (gorm.Dialector, string, error) {
+	switch cfg.Driver {
+	case MySQL:
+		dsn, err := mysqlConfig(cfg)
+		if err != nil {
+			return nil, "", err
+		}
+		where := fmt.Sprintf("%s@%s/%s", dsn.User, dsn.Addr, dsn.DBName)
+		connector, err := mysqldriver.NewConnector(dsn)
+		if err != nil {
+			return nil, "", fmt.Errorf("database DSN: %w", err)
+		}
+		return mysql.New(mysql.Config{Conn: sql.OpenDB(readCommitted{connector}), SkipInitializeWithVersion: true}), where, nil
+	case SQLite:
+		if cfg.Path == "" {
+			return nil, "", fmt.Errorf("db.path: a SQLite database needs the path of its file")
+		}
+		if err := os.MkdirAll(filepath.Dir(cfg.Path), 0o700); err != nil {
+			return nil, "", fmt.Errorf("make the folder of the database: %w", err)
+		}
+		return sqlite.Open(sqliteDSN(cfg.Path)), cfg.Path, nil
+	default:
+		return nil, "", fmt.Errorf("db.driver: unknown driver %q: use %s or %s", cfg.Driver, MySQL, SQLite)
+	}
+}
+
+func mysqlConfig(cfg Config) (*mysqldriver.Config, error) {
+	c := mysqldriver.NewConfig()
+	if cfg.DSN != "" {
+		var err error
+		if c, err = mysqldriver.ParseDSN(cfg.DSN); err != nil {
+			return nil, fmt.Errorf("database DSN: %w", err)
+		}
+	} else {
+		c.User, c.Passwd, c.DBName = cfg.User, cfg.Password, cfg.Name
+		c.Net, c.Addr = "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port))
+	}
+	c.ParseTime = true         // DATETIME as time.Time ...
+	c.Loc = time.UTC           // ... in UTC
+	c.ClientFoundRows = true   // RowsAffected counts matches: a compare-and-set that changes nothing has still won
+	c.RejectReadOnly = true    // a primary that became a replica is left at once
+	c.InterpolateParams = true // one round trip a statement
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 60 * time.Second // longer than any lock wait: only a dead server is that slow
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 60 * time.Second
+	}
+	if c.Params == nil {
+		c.Params = map[string]string{}
+	}
+	c.Params["time_zone"] = "'+00:00'"
+	c.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+	c.Params["innodb_lock_wait_timeout"] = strconv.Itoa(int(lockWait.Seconds()))
+	if err := c.Apply(mysqldriver.Charset("utf8mb4", "utf8mb4_bin")); err != nil {
+		return nil, fmt.Errorf("database DSN: %w", err)
+	}
+	return c, nil
+}
+
+// readCommitted connects with that isolation level: every write of dao is
+// conditional on what was read, so that nothing would be gained by REPEATABLE
+// READ but its gap locks. The variable for it has different names in MySQL and
+// MariaDB; the statement is the same.
+type readCommitted struct{ driver.Connector }
+
+// Connect returns a new connection.
+func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = conn.(driver.ExecerContext).ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", nil)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func sqliteDSN(path string) string {
+	v := url.Values{}
+	v.Add("_pragma", "journal_mode(WAL)")
+	v.Add("_pragma", "synchronous(NORMAL)")
+	v.Add("_pragma", "foreign_keys(1)")
+	v.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds()))
+	// A transaction takes the write lock when it begins: upgrading a read
+	// lock later fails at once where it should wait.
+	v.Add("_txlock", "immediate")
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: v.Encode()}).String()
+}
