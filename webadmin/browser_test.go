@@ -1,0 +1,148 @@
+package webadmin
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jobnetes/jobnetes/test/browser"
+)
+
+// TestInBrowser opens every page as people do, on a phone and on a wide screen,
+// light and dark, without JavaScript.
+func TestInBrowser(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.fillGallery()
+	server := httptest.NewServer(b.handler())
+	t.Cleanup(server.Close)
+	empty := httptest.NewServer(setup(t).handler())
+	t.Cleanup(empty.Close)
+	pages := map[string]string{
+		"executions":       server.URL + "/",
+		"executions-empty": empty.URL + "/",
+		"filtered":         server.URL + "/?status=failed&status=scheduled&workflow=single",
+		"execution":        server.URL + "/executions/1?refresh=off",
+		"execution-failed": server.URL + "/executions/2",
+		"execution-broken": server.URL + "/executions/4",
+		"execution-waits":  server.URL + "/executions/3?refresh=off",
+		"execution-long":   server.URL + "/executions/5?refresh=off",
+		"task":             server.URL + "/tasks/1",
+		"task-failed":      server.URL + "/tasks/10",
+		"workflows":        server.URL + "/workflows",
+		"workflow":         server.URL + "/workflows/1?version=1",
+		"workflow-branchy": server.URL + "/workflows/5",
+		"missing":          server.URL + "/executions/12",
+	}
+	chromium := browser.New(t)
+	for name, url := range pages {
+		for look, view := range map[string]browser.View{
+			"phone-light": {Width: 360, Height: 740, NoScript: true},
+			"phone-dark":  {Width: 360, Height: 740, NoScript: true, Dark: true},
+			"wide-light":  {Width: 1600, Height: 900, NoScript: true},
+			"wide-dark":   {Width: 1600, Height: 900, NoScript: true, Dark: true},
+		} {
+			t.Run(name+"/"+look, func(t *testing.T) {
+				p := chromium.Open(t, url, view)
+				checkPage(t, p, url, view.Width)
+				p.Screenshot(fmt.Sprintf("webadmin-%s-%s.png", name, look))
+			})
+		}
+	}
+}
+
+func checkPage(t *testing.T, p *browser.Page, url string, width int) {
+	t.Helper()
+	origin := strings.Join(strings.SplitN(url, "/", 4)[:3], "/")
+	styled := false
+	for _, asked := range p.Requests() {
+		if !strings.HasPrefix(asked, origin+"/") {
+			t.Errorf("the page asks another host: %s", asked)
+		}
+		styled = styled || strings.HasPrefix(asked, origin+"/static/style.css")
+	}
+	if !styled {
+		t.Error("the page does not load its style sheet")
+	}
+	for _, text := range p.Errors() {
+		if !strings.Contains(text, "404") || !strings.Contains(url, "/12") { // the page that is missing says so
+			t.Errorf("the browser reports: %s", text)
+		}
+	}
+	var scroll int
+	p.Evaluate("document.documentElement.scrollWidth", &scroll)
+	if scroll > width {
+		t.Errorf("the page is %d pixels wide on a screen of %d: it scrolls sideways", scroll, width)
+	}
+}
+
+// fillGallery makes one of everything that a page can show.
+func (b *bundle) fillGallery() {
+	night, one := b.apply("nightly", nightly), b.apply("single", single)
+	r, _ := b.runNightly(b.schedule(night, "tuesday", `{"day": "2026-11-22"}`))
+	failed := b.runSingle(b.schedule(one, "a-rather-long-name-of-an-execution-that-somebody-gave-it", "{}"), "BackoffLimitExceeded",
+		"Job has reached the specified backoff limit: container main of pod single-main-10-1-x7k2p exited with code 137 (OOMKilled)")
+	b.schedule(one, "", `{"n": 1}`)
+	b.apply("broken", `{"name": "broken", "tasks": [{"name": "a", "type": "kube-job", "next": "nowhere", "job": {}}]}`)
+	broken, err := b.store.WorkflowByName(b.t.Context(), "broken")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.runSingle(b.schedule(broken, "", "{}"), "JobInvalid", "the definition is not valid")
+	b.schedule(b.apply("long", longDefinition(60)), "", "{}")
+	b.apply("branchy", longDefinition(1))
+	b.apply("nightly", strings.Replace(nightly, "1000", "2000", 1))
+	b.fillPods(r, failed.ID)
+	b.pass(3*time.Minute + 4*time.Second)
+}
+
+// longDefinition is a chain with a wide branch and a wide parallel in it.
+func longDefinition(n int) string {
+	var tasks, choices, sets []string
+	for i := range n {
+		tasks = append(tasks, fmt.Sprintf(`{"name": "step-%02d", "type": "kube-job", "next": "step-%02d", "job": JOB}`, i, i+1))
+	}
+	tasks = append(tasks, fmt.Sprintf(`{"name": "step-%02d", "type": "branch", "tasks": [CHOICES], "default": "sets"}`, n))
+	for i := range 5 {
+		choices = append(choices, fmt.Sprintf(`{"condition": "$.kind == \"kind number %d of a few\"", "next": "choice-%d"}`, i, i))
+		tasks = append(tasks, fmt.Sprintf(`{"name": "choice-%d", "type": "kube-job", "next": "sets", "job": JOB}`, i))
+		sets = append(sets, fmt.Sprintf(`[{"name": "set-%d", "type": "kube-job", "job": JOB}]`, i))
+	}
+	tasks = append(tasks, `{"name": "sets", "type": "parallel", "task-sets": [`+strings.Join(sets, ",")+`]}`)
+	text := `{"name": "long", "tasks": [` + strings.Join(tasks, ",\n") + `]}`
+	return definition(strings.Replace(text, "CHOICES", strings.Join(choices, ","), 1))
+}
+
+func (b *bundle) fillPods(r *run, failedID uint64) {
+	for _, id := range []uint64{1, failedID} {
+		t, err := b.store.Task(r.t.Context(), id)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		pods := []corev1.Pod{finishedPod(*t.ExecutionName+"-x7k2p", "Error", 1, begin), finishedPod(*t.ExecutionName+"-qq41z", "OOMKilled", 137, begin.Add(time.Minute))}
+		b.pods.byJob[*t.ExecutionName] = pods
+		for _, p := range pods {
+			b.pods.logs[p.Name+"/main"] = strings.Repeat("2026-11-23T04:00:01Z \x1b[32mINFO\x1b[0m read one more batch of rows from the source, which is fine\n", 40) +
+				"\x1b[31mERROR\x1b[0m no space left on device: /var/lib/an-unreasonably-long-path-without-any-space-in-it/segment-00000000000000000042.tmp\n"
+		}
+	}
+}
+
+func finishedPod(name, reason string, code int32, started time.Time) corev1.Pod {
+	at := metav1.NewTime(started)
+	return corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: at},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main"}}},
+		Status: corev1.PodStatus{Phase: corev1.PodFailed, StartTime: &at, ContainerStatuses: []corev1.ContainerStatus{{
+			Name: "main",
+			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				ExitCode: code, Reason: reason, StartedAt: at, FinishedAt: metav1.NewTime(started.Add(12 * time.Second)),
+			}},
+		}}},
+	}
+}

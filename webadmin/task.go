@@ -1,0 +1,103 @@
+package webadmin
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/schema"
+)
+
+// taskBody is what task.html shows.
+type taskBody struct {
+	dao.TaskExecution
+	Execution     dao.WorkflowExecution
+	Took          string
+	Refresh       refreshView
+	Error         valueView
+	Input, Output valueView
+	HasJob        bool
+	Pods          []podView
+	PodsNote      string // why there are none
+}
+
+// task returns the task that the path names.
+func (s *Server) task(r *http.Request) (dao.TaskExecution, error) {
+	id, err := pathID(r)
+	if err != nil {
+		return dao.TaskExecution{}, err
+	}
+	t, err := s.store.Task(r.Context(), id)
+	return t, missing(err, "task", id)
+}
+
+func (s *Server) showTask(w http.ResponseWriter, r *http.Request) error {
+	t, err := s.task(r)
+	if err != nil {
+		return err
+	}
+	e, err := s.store.Execution(r.Context(), t.WorkflowExecutionID)
+	if err != nil {
+		return err
+	}
+	path := fmt.Sprintf("/tasks/%d", t.ID)
+	output := t.Output
+	if !t.Status.Ended() && t.RecordedOutput != nil {
+		output = *t.RecordedOutput // it becomes the output when the Job has succeeded
+	}
+	body := taskBody{
+		TaskExecution: t,
+		Execution:     e,
+		Took:          elapsed(&t.StartedAt, t.EndedAt, s.cfg.Now()),
+		Refresh:       newRefresh(r, t.Status.Ended()),
+		Error:         newValue("Error", t.ErrorMsg, path+"/error", valueLimit),
+		Input:         newValue("Input", t.Input, path+"/input", valueLimit),
+		Output:        newValue("Output", output, path+"/output", valueLimit),
+		HasJob:        schema.Type(t.TaskType) == schema.KubeJob,
+	}
+	s.fillPods(r, t, &body)
+	return s.render(w, http.StatusOK, "task.html", page{
+		Title: fmt.Sprintf("%s, task #%d: %s", t.TaskName, t.ID, t.Status), Nav: "executions", Refresh: body.Refresh.Seconds, Body: body,
+	})
+}
+
+// fillPods adds the pods and their logs. The page stands without them: a
+// cluster that is away must not hide why a task failed.
+func (s *Server) fillPods(r *http.Request, t dao.TaskExecution, body *taskBody) {
+	pods, err := s.podsOf(r.Context(), t)
+	switch {
+	case err != nil:
+		s.log.LogAttrs(r.Context(), slog.LevelError, "list the pods for a page", slog.Uint64("task_id", t.ID), slog.Any("error", err))
+		body.PodsNote = "The pods could not be read: whatever runs the Jobs did not answer. Load the page again soon; webadmin's log has the reason."
+	case len(pods) == 0 && t.Status.Ended():
+		body.PodsNote = "The pods are gone, and their logs with them: finished Jobs are deleted after k8s.job-retention."
+	case len(pods) == 0:
+		body.PodsNote = "There is no pod yet."
+	}
+	for _, p := range pods {
+		body.Pods = append(body.Pods, newPodView(p, s.cfg.Now()))
+	}
+	s.fillLogs(r.Context(), t.ID, body.Pods)
+}
+
+// taskValue sends an input, an output or an error message whole.
+func (s *Server) taskValue(w http.ResponseWriter, r *http.Request) error {
+	t, err := s.task(r)
+	if err != nil {
+		return err
+	}
+	switch r.PathValue("value") {
+	case "input":
+		return writeValue(w, t.Input)
+	case "output":
+		if !t.Status.Ended() && t.RecordedOutput != nil {
+			return writeValue(w, *t.RecordedOutput)
+		}
+		return writeValue(w, t.Output)
+	case "error":
+		return writeText(w, t.ErrorMsg)
+	default:
+		return s.noPage(w, r)
+	}
+}
