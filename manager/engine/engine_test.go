@@ -77,7 +77,7 @@ func TestDecide(t *testing.T) {
 				"ExecutionStarted", "TaskStarted fan", "TaskStarted a", "TaskStarted b",
 				"TaskFailed a Boom", "TaskSucceeded b", "TaskFailed fan SetFailed", "ExecutionFailed SetFailed"},
 			wantStatus: dao.ExecutionFailed, wantOutput: `{}`,
-			wantError: `task "fan" failed: SetFailed: 1 of 2 sets failed: set 0: task "a" failed: Boom: it broke`,
+			wantError: `task "fan" failed: SetFailed: 1 of 2 sets failed: set 1: task "a" failed: Boom: it broke`,
 		},
 		"a failed set waits for a sibling that still runs": {
 			definition: fan,
@@ -92,7 +92,7 @@ func TestDecide(t *testing.T) {
 				"ExecutionStarted", "TaskStarted fan", "TaskStarted a", "TaskStarted b", "TaskStarted c",
 				"TaskFailed a A", "TaskSucceeded b", "TaskFailed c C", "TaskFailed fan SetFailed", "ExecutionFailed SetFailed"},
 			wantStatus: dao.ExecutionFailed, wantOutput: `{}`,
-			wantError: `task "fan" failed: SetFailed: 2 of 3 sets failed: set 0: task "a" failed: A: it broke; set 2: task "c" failed: C: it broke`,
+			wantError: `task "fan" failed: SetFailed: 2 of 3 sets failed: set 1: task "a" failed: A: it broke; set 3: task "c" failed: C: it broke`,
 		},
 		"parallels nest": {
 			definition: workflow(parallel("out", "", []string{parallel("in", "", []string{job("a", "")}, []string{job("b", "")})}, []string{job("c", "")})),

@@ -145,7 +145,7 @@ func (x *Execution) endParallel(p *task) {
 	size := len("[]")
 	for _, set := range p.sets {
 		if set.last.row.Status == dao.TaskFailed {
-			failed = append(failed, fmt.Sprintf("set %d: %s", set.index, failure(set.last.row)))
+			failed = append(failed, fmt.Sprintf("set %d: %s", set.index+1, failure(set.last.row)))
 		}
 		outputs = append(outputs, set.last.row.Output)
 		size += len(set.last.row.Output) + len(",")

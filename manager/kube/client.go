@@ -1,0 +1,154 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Config says which cluster, and where in it.
+type Config struct {
+	// InCluster uses the service account of the pod that this runs in.
+	InCluster bool
+	// ConfigPath is a kubeconfig file; empty: $KUBECONFIG or ~/.kube/config.
+	ConfigPath string
+	// MasterURL replaces the server of the kubeconfig.
+	MasterURL string
+	// Namespace is where the Jobs are.
+	Namespace string
+	// RelistInterval is how often all Jobs are listed beside the watch, which may
+	// lose events, or go dead without a word; default 30 s.
+	RelistInterval time.Duration
+}
+
+// The limits of requests a second that this process sets itself. client-go's
+// default of 5 would be what limits a workflow engine; the API server's own
+// priority and fairness is the judge of what is too much.
+const (
+	queriesPerSecond = 500
+	burst            = 1000
+)
+
+const (
+	defaultRelist  = 30 * time.Second
+	requestTimeout = 30 * time.Second
+)
+
+// Client is the Jobs of one namespace of a cluster.
+type Client struct {
+	api    kubernetes.Interface
+	cfg    Config
+	log    *slog.Logger
+	cached *cache
+}
+
+// RESTConfig returns how to reach the cluster.
+func RESTConfig(cfg Config) (*rest.Config, error) {
+	var (
+		rc  *rest.Config
+		err error
+	)
+	if cfg.InCluster {
+		rc, err = rest.InClusterConfig()
+	} else {
+		rules := clientcmd.NewDefaultClientConfigLoadingRules()
+		rules.ExplicitPath = cfg.ConfigPath
+		overrides := &clientcmd.ConfigOverrides{}
+		overrides.ClusterInfo.Server = cfg.MasterURL
+		rc, err = clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the Kubernetes cluster (k8s.in-cluster=%t, k8s.config-path=%q): %w", cfg.InCluster, cfg.ConfigPath, err)
+	}
+	rc.QPS, rc.Burst = queriesPerSecond, burst
+	return rc, nil
+}
+
+// New returns a client of that cluster. It does not connect yet.
+func New(rc *rest.Config, cfg Config, log *slog.Logger) (*Client, error) {
+	if cfg.Namespace == "" {
+		return nil, errors.New("k8s.job-namespace is empty: name the namespace that Jobs run in")
+	}
+	if cfg.RelistInterval == 0 {
+		cfg.RelistInterval = defaultRelist
+	}
+	api, err := kubernetes.NewForConfig(rc)
+	if err != nil {
+		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	return &Client{api: api, cfg: cfg, log: log, cached: newCache()}, nil
+}
+
+// Create submits a Job; see manager.Jobs.
+func (c *Client) Create(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return c.api.BatchV1().Jobs(c.cfg.Namespace).Create(ctx, job, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+}
+
+// Get reads a Job; see manager.Jobs.
+func (c *Client) Get(ctx context.Context, name string) (*batchv1.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return c.api.BatchV1().Jobs(c.cfg.Namespace).Get(ctx, name, metav1.GetOptions{})
+}
+
+// Cached returns what the watch last said of a Job; see manager.Jobs.
+func (c *Client) Cached(name string) *batchv1.Job { return c.cached.get(name) }
+
+// List returns the Jobs that the watch knows; see manager.Jobs.
+func (c *Client) List() []*batchv1.Job { return c.cached.list() }
+
+// Delete removes a Job and its pods; see manager.Jobs.
+func (c *Client) Delete(ctx context.Context, name string, uid types.UID) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	background := metav1.DeletePropagationBackground
+	opts := metav1.DeleteOptions{PropagationPolicy: &background}
+	if uid != "" {
+		opts.Preconditions = &metav1.Preconditions{UID: &uid}
+	}
+	err := c.api.BatchV1().Jobs(c.cfg.Namespace).Delete(ctx, name, opts)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // gone, or another one by that name
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("delete Job %s: %w", where(c.cfg.Namespace, name), err)
+	}
+	return nil
+}
+
+// Pods lists a Job's pods; see manager.Jobs.
+func (c *Client) Pods(ctx context.Context, jobName string) ([]corev1.Pod, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	list, err := c.api.CoreV1().Pods(c.cfg.Namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + jobName})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods of Job %s: %w", where(c.cfg.Namespace, jobName), err)
+	}
+	return list.Items, nil
+}
+
+// Logs returns a container's log as it is now; the caller closes it. IsNotFound
+// if the pod is gone.
+func (c *Client) Logs(ctx context.Context, pod, container string) (io.ReadCloser, error) {
+	return c.api.CoreV1().Pods(c.cfg.Namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container}).Stream(ctx)
+}
+
+// Ping asks the API server whether it is ready to serve.
+func (c *Client) Ping(ctx context.Context) error {
+	_, err := c.api.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	return err
+}

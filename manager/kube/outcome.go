@@ -1,0 +1,202 @@
+package kube
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Outcome is how a finished Job ended.
+type Outcome struct {
+	Succeeded bool
+	// Output is the JSON object that a container left as its termination message;
+	// empty if none did.
+	Output string
+	// Reason and Message say why a Job failed.
+	Reason, Message string
+	// Note says why a termination message that was there is not the output.
+	Note string
+}
+
+// terminationLimit is how much of a termination message a kubelet keeps, in
+// bytes.
+const terminationLimit = 4096
+
+// condition returns the Job's true condition that ends it, or nil. Conditions
+// come in any order, and others may stand beside them.
+func condition(job *batchv1.Job) *batchv1.JobCondition {
+	for i, c := range job.Status.Conditions {
+		if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
+			return &job.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// Finished says whether the Job has ended.
+func Finished(job *batchv1.Job) bool { return condition(job) != nil }
+
+// EndedAt returns when the Job ended, if it has.
+func EndedAt(job *batchv1.Job) (time.Time, bool) {
+	c := condition(job)
+	if c == nil {
+		return time.Time{}, false
+	}
+	if job.Status.CompletionTime != nil {
+		return job.Status.CompletionTime.Time, true
+	}
+	return c.LastTransitionTime.Time, true
+}
+
+// OutcomeOf reads how a finished Job ended, from the Job and its pods.
+func OutcomeOf(job *batchv1.Job, pods []corev1.Pod) Outcome {
+	c := condition(job)
+	pods = latestFirst(job, pods)
+	if c.Type == batchv1.JobComplete {
+		output, note := outputOf(pods)
+		return Outcome{Succeeded: true, Output: output, Note: note}
+	}
+	message := c.Message
+	if details := failureOf(pods); details != "" {
+		message = strings.TrimPrefix(message+"; "+details, "; ")
+	}
+	return Outcome{Reason: c.Reason, Message: message}
+}
+
+// latestFirst returns the Job's own pods, the last to start first.
+func latestFirst(job *batchv1.Job, pods []corev1.Pod) []corev1.Pod {
+	var own []corev1.Pod
+	for _, p := range pods {
+		if owner := p.Labels[batchv1.ControllerUidLabel]; owner == "" || owner == string(job.UID) {
+			own = append(own, p)
+		}
+	}
+	slices.SortStableFunc(own, func(a, b corev1.Pod) int {
+		return cmp.Or(startOf(b).Compare(startOf(a)), cmp.Compare(a.Name, b.Name))
+	})
+	return own
+}
+
+func startOf(p corev1.Pod) time.Time {
+	if p.Status.StartTime != nil {
+		return p.Status.StartTime.Time
+	}
+	return p.CreationTimestamp.Time
+}
+
+// outputOf returns the first JSON object among the termination messages of the
+// pods that succeeded, containers in the order of the spec.
+func outputOf(pods []corev1.Pod) (output, note string) {
+	for _, p := range pods {
+		if p.Status.Phase != corev1.PodSucceeded {
+			continue
+		}
+		for _, c := range p.Spec.Containers {
+			t := terminated(p, c.Name)
+			if t == nil || strings.TrimSpace(t.Message) == "" {
+				continue
+			}
+			message := strings.TrimSpace(t.Message)
+			if isObject(message) {
+				return message, ""
+			}
+			note = cmp.Or(note, whyNot(p.Name, c.Name, t.Message))
+		}
+	}
+	return "", note
+}
+
+func whyNot(pod, container, message string) string {
+	if len(message) >= terminationLimit {
+		return fmt.Sprintf("container %s of pod %s left %d bytes in $%s, where Kubernetes cuts it off: record larger outputs by RecordTaskOutput (`jobnetes output set`)", container, pod, len(message), EnvOutput)
+	}
+	return fmt.Sprintf("container %s of pod %s left a termination message that is not a JSON object: %q", container, pod, head(message))
+}
+
+func isObject(s string) bool {
+	return strings.HasPrefix(s, "{") && json.Valid([]byte(s))
+}
+
+// failureOf says how the latest pod that failed did: Kubernetes' own message
+// names no container and no exit code.
+func failureOf(pods []corev1.Pod) string {
+	for _, p := range pods {
+		if p.Status.Phase == corev1.PodSucceeded {
+			continue
+		}
+		var parts []string
+		for _, c := range append(slices.Clone(p.Spec.InitContainers), p.Spec.Containers...) {
+			if s := containerFailure(p, c.Name); s != "" {
+				parts = append(parts, s)
+			}
+		}
+		if p.Status.Reason != "" || p.Status.Message != "" {
+			parts = append(parts, strings.Trim(p.Status.Reason+": "+p.Status.Message, ": "))
+		}
+		if len(parts) > 0 {
+			return fmt.Sprintf("pod %s: %s", p.Name, strings.Join(parts, ", "))
+		}
+	}
+	return ""
+}
+
+func containerFailure(p corev1.Pod, name string) string {
+	if t := terminated(p, name); t != nil && t.ExitCode != 0 {
+		s := fmt.Sprintf("container %s exited with code %d", name, t.ExitCode)
+		if t.Reason != "" && t.Reason != "Error" {
+			s += " (" + t.Reason + ")"
+		}
+		if m := strings.TrimSpace(t.Message); m != "" {
+			s += ": " + head(m)
+		}
+		return s
+	}
+	if w := waiting(p, name); w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
+		return strings.TrimSuffix(fmt.Sprintf("container %s never ran (%s): %s", name, w.Reason, head(w.Message)), ": ")
+	}
+	return ""
+}
+
+func status(p corev1.Pod, name string) *corev1.ContainerStatus {
+	for _, list := range [...][]corev1.ContainerStatus{p.Status.ContainerStatuses, p.Status.InitContainerStatuses} {
+		for i := range list {
+			if list[i].Name == name {
+				return &list[i]
+			}
+		}
+	}
+	return nil
+}
+
+func terminated(p corev1.Pod, name string) *corev1.ContainerStateTerminated {
+	s := status(p, name)
+	if s == nil {
+		return nil
+	}
+	if s.State.Terminated != nil {
+		return s.State.Terminated
+	}
+	return s.LastTerminationState.Terminated
+}
+
+func waiting(p corev1.Pod, name string) *corev1.ContainerStateWaiting {
+	if s := status(p, name); s != nil {
+		return s.State.Waiting
+	}
+	return nil
+}
+
+// head is the beginning of a long text.
+func head(s string) string {
+	const limit = 500
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "..."
+}

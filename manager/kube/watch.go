@@ -1,0 +1,177 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	toolscache "k8s.io/client-go/tools/cache"
+)
+
+// Selector matches the Jobs that jobnetes has made.
+const Selector = LabelManagedBy + "=" + ManagedBy
+
+// Run watches the namespace's Jobs by one informer, and lists them now and
+// then; see manager.Jobs.
+func (c *Client) Run(ctx context.Context, changed func(job *batchv1.Job)) error {
+	factory := informers.NewSharedInformerFactoryWithOptions(c.api, 0,
+		informers.WithNamespace(c.cfg.Namespace),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = Selector }),
+		informers.WithTransform(slim))
+	informer := factory.Batch().V1().Jobs().Informer()
+	seen := func(job *batchv1.Job) {
+		if c.cached.put(job) {
+			changed(job)
+		}
+	}
+	_, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { seen(obj.(*batchv1.Job)) },
+		UpdateFunc: func(_, obj any) { seen(obj.(*batchv1.Job)) },
+		DeleteFunc: func(obj any) {
+			if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+				obj = gone.Obj
+			}
+			job := obj.(*batchv1.Job)
+			c.cached.remove(job)
+			changed(job)
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("watch Jobs: %w", err)
+	}
+	factory.Start(ctx.Done())
+	defer factory.Shutdown()
+
+	ticker := time.NewTicker(c.cfg.RelistInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+			if err := c.relist(ctx, changed); err != nil && ctx.Err() == nil {
+				c.log.ErrorContext(ctx, "listing Jobs failed, trying again", "namespace", c.cfg.Namespace, "again_in", c.cfg.RelistInterval, "error", err)
+			}
+		}
+	}
+}
+
+// relistPage is how many Jobs one answer holds.
+const relistPage = 500
+
+// relist compares what the API server has with what the watch has told.
+func (c *Client) relist(ctx context.Context, changed func(job *batchv1.Job)) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	opts := metav1.ListOptions{LabelSelector: Selector, Limit: relistPage}
+	names := map[string]bool{}
+	version := ""
+	for {
+		list, err := c.api.BatchV1().Jobs(c.cfg.Namespace).List(ctx, opts)
+		if err != nil {
+			return err
+		}
+		if version == "" {
+			version = list.ResourceVersion
+		}
+		for i := range list.Items {
+			job := &list.Items[i]
+			_, _ = slim(job)
+			names[job.Name] = true
+			if c.cached.put(job) {
+				changed(job)
+			}
+		}
+		if opts.Continue = list.Continue; opts.Continue == "" {
+			break
+		}
+	}
+	for _, job := range c.cached.removeMissing(names, version) {
+		changed(job)
+	}
+	return nil
+}
+
+// slim drops what nobody here reads, so that a running Job costs little memory.
+func slim(obj any) (any, error) {
+	job, ok := obj.(*batchv1.Job)
+	if !ok {
+		return obj, nil
+	}
+	job.ManagedFields = nil
+	job.Annotations = nil
+	job.Spec = batchv1.JobSpec{}
+	return job, nil
+}
+
+// cache keeps the newest that is known of each Job, whoever told it.
+type cache struct {
+	mu   sync.RWMutex
+	jobs map[string]*batchv1.Job
+}
+
+func newCache() *cache { return &cache{jobs: map[string]*batchv1.Job{}} }
+
+func (c *cache) get(name string) *batchv1.Job {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.jobs[name]
+}
+
+func (c *cache) list() []*batchv1.Job {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	jobs := make([]*batchv1.Job, 0, len(c.jobs))
+	for _, j := range c.jobs {
+		jobs = append(jobs, j)
+	}
+	return jobs
+}
+
+// put keeps job unless something at least as new is known; it says whether it did.
+func (c *cache) put(job *batchv1.Job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.jobs[job.Name]; old != nil && !newer(job.ResourceVersion, old.ResourceVersion) {
+		return false
+	}
+	c.jobs[job.Name] = job
+	return true
+}
+
+func (c *cache) remove(job *batchv1.Job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.jobs[job.Name]; old != nil && old.UID == job.UID {
+		delete(c.jobs, job.Name)
+	}
+}
+
+// removeMissing removes and returns the Jobs that a list of that version does
+// not have, but for those that are newer than the list.
+func (c *cache) removeMissing(names map[string]bool, version string) []*batchv1.Job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var gone []*batchv1.Job
+	for name, job := range c.jobs {
+		if !names[name] && !newer(job.ResourceVersion, version) {
+			delete(c.jobs, name)
+			gone = append(gone, job)
+		}
+	}
+	return gone
+}
+
+// newer compares two resource versions of one resource, which are decimal
+// numbers that grow (KEP-5504, "Comparable Resource Version"). What is no
+// number counts as newer: better one look too many.
+func newer(a, b string) bool {
+	x, errA := strconv.ParseUint(a, 10, 64)
+	y, errB := strconv.ParseUint(b, 10, 64)
+	return errA != nil || errB != nil || x > y
+}
