@@ -1,0 +1,148 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
+
+	"github.com/jobnetes/jobnetes/test/mariadb"
+)
+
+// onEach runs a test on an empty SQLite and on an empty MariaDB database.
+func onEach(t *testing.T, test func(t *testing.T, cfg Config)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, Config{Driver: SQLite, Path: t.TempDir() + "/jobnetes.db"})
+	})
+	t.Run("mariadb", func(t *testing.T) {
+		t.Parallel()
+		test(t, Config{Driver: MySQL, DSN: mariadb.Database(t)})
+	})
+}
+
+func open(t *testing.T, cfg Config) *gorm.DB {
+	t.Helper()
+	gdb, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = Close(gdb) })
+	return gdb
+}
+
+func TestMigrate(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		gdb := open(t, cfg)
+		if err := CheckVersion(t.Context(), gdb); !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), "run `jobnetes migrate`") {
+			t.Errorf("an empty database: %v", err)
+		}
+		if gdb.Migrator().HasTable("goose_db_version") {
+			t.Error("looking at the version has written to the database")
+		}
+		applied, err := Migrate(t.Context(), gdb)
+		if err != nil || len(applied) == 0 {
+			t.Fatalf("Migrate: %v, %v", applied, err)
+		}
+		if applied, err = Migrate(t.Context(), gdb); err != nil || len(applied) != 0 {
+			t.Errorf("a second Migrate: %v, %v", applied, err)
+		}
+		if err := CheckVersion(t.Context(), gdb); err != nil {
+			t.Errorf("after Migrate: %v", err)
+		}
+		if err := gdb.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)").Error; err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range map[string]error{"CheckVersion": CheckVersion(t.Context(), gdb), "Migrate": second(Migrate(t.Context(), gdb))} {
+			if !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), "knows only up to") {
+				t.Errorf("%s of a newer schema: %v", name, err)
+			}
+		}
+	})
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	cfg := Config{Driver: MySQL, DSN: mariadb.Database(t)}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if _, err := Migrate(context.WithoutCancel(t.Context()), open(t, cfg)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// The two dialects must have the same tables, views and columns.
+func TestDialectsAgree(t *testing.T) {
+	t.Parallel()
+	columns := map[string]map[string][]string{}
+	for _, cfg := range []Config{{Driver: SQLite, Path: t.TempDir() + "/jobnetes.db"}, {Driver: MySQL, DSN: mariadb.Database(t)}} {
+		gdb := open(t, cfg)
+		if _, err := Migrate(t.Context(), gdb); err != nil {
+			t.Fatal(err)
+		}
+		columns[cfg.Driver] = map[string][]string{}
+		for _, table := range []string{
+			"users", "workflows", "workflow_versions", "workflow_executions", "task_executions", "execution_events", "secrets", "v_executions", "v_tasks",
+		} {
+			rows, err := gdb.Raw("SELECT * FROM " + table + " WHERE 1 = 0").Rows()
+			if err != nil {
+				t.Fatal(err)
+			}
+			names, err := rows.Columns()
+			if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+				t.Fatal(err)
+			}
+			columns[cfg.Driver][table] = slices.Clone(names)
+		}
+	}
+	if diff := cmp.Diff(columns[MySQL], columns[SQLite]); diff != "" {
+		t.Errorf("columns (-mysql +sqlite):\n%s", diff)
+	}
+}
+
+func TestCreateDatabase(t *testing.T) {
+	t.Parallel()
+	cfg := Config{Driver: MySQL, DSN: mariadb.Database(t)}
+	name := open(t, cfg).Migrator().CurrentDatabase()
+	cfg.DSN = strings.Replace(cfg.DSN, name, name+"_new", 1)
+	for range 2 {
+		if err := CreateDatabase(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gdb := open(t, cfg)
+	if err := gdb.Exec("DROP DATABASE " + name + "_new").Error; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenSaysWhereItFailed(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		cfg  Config
+		want string
+	}{
+		"an unknown driver":  {Config{Driver: "oracle"}, `db.driver: unknown driver "oracle"`},
+		"no path":            {Config{Driver: SQLite}, "db.path"},
+		"nobody listens":     {Config{Driver: MySQL, User: "u", Password: "hidden", Host: "127.0.0.1", Port: 1, Name: "n"}, "u@127.0.0.1:1/n"},
+		"a DSN that is none": {Config{Driver: MySQL, DSN: "nonsense"}, "database DSN"},
+	}
+	for name, tc := range cases {
+		_, err := Open(t.Context(), tc.cfg)
+		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
