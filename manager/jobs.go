@@ -1,0 +1,56 @@
+package manager
+
+import (
+	"context"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/jobnetes/jobnetes/dao"
+)
+
+//go:generate go tool mockgen -source=jobs.go -destination=mock_test.go -package=manager
+
+// Jobs is where Jobs run: a cluster (manager/kube) or this computer
+// (manager/local). Errors are those of k8s.io/apimachinery/pkg/api/errors.
+type Jobs interface {
+	// Create submits job under its name and returns it as stored, with its UID.
+	// IsAlreadyExists if the name is taken; IsInvalid if it can never run.
+	Create(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error)
+	// Get reads the Job itself, never a cache. IsNotFound if there is none.
+	Get(ctx context.Context, name string) (*batchv1.Job, error)
+	// Cached is what the watch last said of the Job; nil if it does not know it.
+	Cached(name string) *batchv1.Job
+	// List returns the Jobs that the watch knows, in no order.
+	List() []*batchv1.Job
+	// Pods lists the Job's pods.
+	Pods(ctx context.Context, jobName string) ([]corev1.Pod, error)
+	// Delete removes the Job with that UID, whatever it is doing, and its pods.
+	// It is no error if there is none.
+	Delete(ctx context.Context, name string, uid types.UID) error
+	// Run keeps the watch until ctx ends; changed is called with each Job that
+	// is new, different or gone.
+	Run(ctx context.Context, changed func(job *batchv1.Job)) error
+}
+
+// Store is what the manager needs of the database; *dao.Store is one.
+type Store interface {
+	Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
+	Renew(ctx context.Context, owner string, until time.Time) ([]uint64, error)
+	ReleaseAll(ctx context.Context, owner string, now time.Time) error
+	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)
+	PinVersion(ctx context.Context, l dao.Lease, now time.Time) (dao.WorkflowVersion, error)
+	WorkflowVersion(ctx context.Context, id uint64) (dao.WorkflowVersion, error)
+	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
+	RecordedOutput(ctx context.Context, taskID uint64) (*string, uint32, error)
+	MarkLaunched(ctx context.Context, taskID uint64, uid string, now time.Time) error
+	Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error
+	EndedTasks(ctx context.Context, taskIDs []uint64) ([]uint64, error)
+}
+
+// Tokens signs the token by which a task's job proves to jobapi which task it is.
+type Tokens interface {
+	Sign(taskID uint64, now time.Time) (string, error)
+}

@@ -1,0 +1,201 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
+)
+
+var (
+	jobResource = batchv1.Resource("jobs")
+	podResource = corev1.Resource("pods")
+)
+
+// Create takes the job in under its name and returns it as stored, with its
+// UID and defaults. It is on disk then and starts as soon as there is a slot.
+// The error is apierrors.IsAlreadyExists if the name is taken,
+// apierrors.IsInvalid, naming the fields, if the job can never run here.
+func (r *Runner) Create(_ context.Context, job *batchv1.Job) (*batchv1.Job, error) {
+	now := time.Now()
+	job = job.DeepCopy()
+	setDefaults(job)
+	if err := validate(job); err != nil {
+		return nil, err
+	}
+	job.UID = uuid.NewUUID()
+	job.CreationTimestamp = metav1.NewTime(now).Rfc3339Copy()
+	job.Status = batchv1.JobStatus{}
+
+	staged := jobDir(filepath.Join(r.tmpDir(), string(job.UID)))
+	rec := record{Job: job, Created: now, Backoff: r.cfg.BackoffBase}
+	if err := stage(staged, rec); err != nil {
+		return nil, fmt.Errorf("create job %s: %w", job.Name, errors.Join(err, os.RemoveAll(string(staged))))
+	}
+	t := newTracked(r.jobDir(job.Name), rec)
+	if err := r.publish(staged, t); err != nil {
+		return nil, fmt.Errorf("create job %s: %w", job.Name, errors.Join(err, os.RemoveAll(string(staged))))
+	}
+	if err := syncDir(r.jobsDir()); err != nil {
+		return nil, fmt.Errorf("create job %s: %w", job.Name, err)
+	}
+	return job.DeepCopy(), nil
+}
+
+// stage makes the folder of a new Job in a place where nobody looks.
+func stage(d jobDir, rec record) error {
+	if err := os.Mkdir(string(d), 0o700); err != nil {
+		return err
+	}
+	if err := writeSynced(d.lockPath(), nil); err != nil {
+		return err
+	}
+	if err := writeJSON(d.recordPath(), rec); err != nil {
+		return err
+	}
+	return syncDir(string(d))
+}
+
+// publish gives the staged Job its name, unless that is taken.
+func (r *Runner) publish(staged jobDir, t *tracked) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	name := t.rec.Job.Name
+	if r.jobs[name] != nil {
+		return apierrors.NewAlreadyExists(jobResource, name)
+	}
+	if err := os.Rename(string(staged), string(t.dir)); err != nil {
+		return err
+	}
+	r.jobs[name] = t
+	r.waiting = append(r.waiting, t)
+	r.notify(t.job)
+	return nil
+}
+
+// Get reads the Job from disk. The error is apierrors.IsNotFound if there is
+// none.
+func (r *Runner) Get(_ context.Context, name string) (*batchv1.Job, error) {
+	t, job := r.find(name)
+	if t == nil {
+		return nil, apierrors.NewNotFound(jobResource, name)
+	}
+	p, err := t.dir.progress()
+	// Looked up again because it may have been deleted meanwhile.
+	if again, _ := r.find(name); again != t {
+		return nil, apierrors.NewNotFound(jobResource, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get job %s: %w", name, err)
+	}
+	job = job.DeepCopy()
+	job.Status = p.Status
+	return job, nil
+}
+
+func (r *Runner) find(name string) (*tracked, *batchv1.Job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.jobs[name]
+	if t == nil {
+		return nil, nil
+	}
+	return t, t.job
+}
+
+// Cached returns the Job as last noticed, nil if there is none. It must not be
+// changed.
+func (r *Runner) Cached(name string) *batchv1.Job {
+	_, job := r.find(name)
+	return job
+}
+
+// List returns all Jobs as last noticed, in no order. They must not be changed.
+func (r *Runner) List() []*batchv1.Job {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*batchv1.Job, 0, len(r.jobs))
+	for _, t := range r.jobs {
+		list = append(list, t.job)
+	}
+	return list
+}
+
+// Pods reads the Job's pods from disk, oldest first; none if there is no such
+// Job.
+func (r *Runner) Pods(_ context.Context, jobName string) ([]corev1.Pod, error) {
+	t, job := r.find(jobName)
+	if t == nil {
+		return nil, nil
+	}
+	p, err := t.dir.progress()
+	if err != nil {
+		return nil, fmt.Errorf("list pods of job %s: %w", jobName, err)
+	}
+	for i := range p.Pods {
+		p.Pods[i].Spec = *job.Spec.Template.Spec.DeepCopy()
+	}
+	return p.Pods, nil
+}
+
+// Logs reads what the container of the pod has written so far, to both of its
+// outputs and in all its attempts. The error is apierrors.IsNotFound if there
+// is no such pod or container.
+func (r *Runner) Logs(ctx context.Context, pod, container string) (io.ReadCloser, error) {
+	d, err := r.findPod(ctx, pod, container)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(d.log(container))
+	if errors.Is(err, fs.ErrNotExist) { // not started yet
+		return io.NopCloser(strings.NewReader("")), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open log of container %s of pod %s: %w", container, pod, err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open log of container %s of pod %s: %w", container, pod, err), f.Close())
+	}
+	// So far: who writes faster than the reader reads must not keep it forever.
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(f, info.Size()), f}, nil
+}
+
+// findPod is the folder of a pod that has such a container. Both names may be
+// anything: they become a path only if they are known.
+func (r *Runner) findPod(ctx context.Context, pod, container string) (podDir, error) {
+	for _, job := range r.List() {
+		if !strings.HasPrefix(pod, podPrefix(job.Name)) {
+			continue
+		}
+		pods, err := r.Pods(ctx, job.Name)
+		if err != nil {
+			return "", err
+		}
+		i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Name == pod })
+		if i < 0 {
+			continue
+		}
+		named := func(c corev1.Container) bool { return c.Name == container }
+		if !slices.ContainsFunc(pods[i].Spec.Containers, named) && !slices.ContainsFunc(pods[i].Spec.InitContainers, named) {
+			return "", apierrors.NewNotFound(corev1.Resource("containers"), container)
+		}
+		return r.jobDir(job.Name).pod(pod), nil
+	}
+	return "", apierrors.NewNotFound(podResource, pod)
+}

@@ -1,0 +1,212 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// pollInterval is how often a running Job's status is looked at. That the
+	// process that runs it ends is noticed at once, if it was started here.
+	pollInterval = 20 * time.Millisecond
+	// The delay before a process that got nowhere is started again.
+	minRestart = time.Second
+	maxRestart = 30 * time.Second
+	// sweepInterval is how often Jobs are looked for that are due for deletion.
+	sweepInterval = 250 * time.Millisecond
+)
+
+// supervise sees to it that a process runs the Job until the Job ends, is
+// deleted, or ctx ends. It gives its slot back then.
+func (r *Runner) supervise(ctx context.Context, t *tracked) {
+	defer r.freeSlot()
+	delay := minRestart
+	for {
+		// Looked at before anything is started: that ctx has ended may be why the
+		// slot became free.
+		if ctx.Err() != nil || r.settled(t) {
+			return
+		}
+		before := t.seen
+		err := r.attend(ctx, t)
+		if ctx.Err() != nil || r.settled(t) {
+			return
+		}
+		if t.seen != before {
+			// It got somewhere, and was killed then. Resuming counts its pods as
+			// failed, so this cannot go on forever.
+			r.cfg.Log.Warn("the process that ran a job died; resuming the job", "job", t.rec.Job.Name, "err", err)
+			delay = minRestart
+			continue
+		}
+		r.cfg.Log.Error("the process that runs a job gets nowhere; starting it again",
+			"job", t.rec.Job.Name, "err", err, "in", delay, "see", t.dir.logPath())
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, maxRestart)
+	}
+}
+
+func (r *Runner) freeSlot() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy--
+	r.wakeUp()
+}
+
+// settled tells whether no process needs to run the Job.
+func (r *Runner) settled(t *tracked) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return t.deleting || ended(&t.job.Status) != nil
+}
+
+// attend watches the process that runs the Job, which it starts if there is
+// none, until that has ended.
+func (r *Runner) attend(ctx context.Context, t *tracked) error {
+	running := t.dir.held
+	held, err := running()
+	if err != nil {
+		return err
+	}
+	var exited <-chan error // stays nil for a process that a former Runner started
+	if !held {
+		if exited, err = r.spawn(t); err != nil {
+			return err
+		}
+		running = func() (bool, error) { return true, nil }
+	}
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for alive := true; alive; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err = <-exited:
+			alive = false
+		case <-ticker.C:
+			if alive, err = running(); err != nil {
+				return err
+			}
+		}
+		if err := r.refresh(t); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// spawn starts the process that runs the Job, in a session of its own so that
+// it outlives this one. How it ended is sent on exited.
+func (r *Runner) spawn(t *tracked) (exited <-chan error, err error) {
+	log, err := os.OpenFile(t.dir.logPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of the process that runs the job: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	args := append(slices.Clone(r.cfg.Runner), string(t.dir))
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir, cmd.Env = string(t.dir), baseEnv()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the process that runs the job: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	return done, nil
+}
+
+// refresh reads the Job's status if it was written since, and tells of it.
+func (r *Runner) refresh(t *tracked) error {
+	info, err := os.Stat(t.dir.statusPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if t.seen != nil && os.SameFile(t.seen, info) && t.seen.ModTime().Equal(info.ModTime()) {
+		return nil
+	}
+	p, err := t.dir.progress()
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.jobs[t.rec.Job.Name] != t {
+		return nil // deleted meanwhile; this may have been another's status
+	}
+	t.seen = info
+	job := *t.job // the rest is shared: nobody changes it
+	job.Status = p.Status
+	t.job = &job
+	r.notify(t.job)
+	return nil
+}
+
+// sweep deletes the Jobs that have outlived their ttlSecondsAfterFinished, and
+// finishes deletions that were given up, until ctx ends.
+func (r *Runner) sweep(ctx context.Context) {
+	for {
+		wait := sweepInterval
+		for _, t := range r.due(time.Now()) {
+			if err := r.remove(ctx, t); err != nil && ctx.Err() == nil {
+				wait = maxRestart
+				r.cfg.Log.Error("cannot delete a job; trying again", "job", t.rec.Job.Name, "err", err, "in", wait)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// due are the Jobs to be deleted at now.
+func (r *Runner) due(now time.Time) (list []*tracked) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.jobs {
+		if t.deleting || expired(t.job, now) {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// expired tells whether the Job has ended at least ttlSecondsAfterFinished ago.
+func expired(job *batchv1.Job, now time.Time) bool {
+	end := ended(&job.Status)
+	ttl := job.Spec.TTLSecondsAfterFinished
+	return end != nil && ttl != nil && !now.Before(end.LastTransitionTime.Add(time.Duration(*ttl)*time.Second))
+}
+
+// markDeleting, called with mu held or before there is anybody else, makes the
+// Job known as one that is being deleted.
+func (r *Runner) markDeleting(t *tracked) {
+	if t.deleting {
+		return
+	}
+	t.deleting = true
+	job := *t.job
+	job.DeletionTimestamp = new(metav1.Now())
+	t.job = &job
+	r.waiting = slices.DeleteFunc(r.waiting, func(w *tracked) bool { return w == t })
+	r.notify(t.job)
+}

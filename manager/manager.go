@@ -1,0 +1,157 @@
+// Package manager moves executions on. A manager claims executions by leases,
+// watches the Jobs of their running tasks, lets the engine decide, writes the
+// decision in one transaction, and only then acts on it: creates the Jobs of
+// the tasks that have started.
+//
+// Any number of managers may share a database. Each execution has one holder at
+// a time; the lease's epoch refuses the writes of a former one. What a crash
+// leaves undone between commit and act the next pass sees in the rows and does:
+// they say which Jobs should exist, under names that are functions of the rows.
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	batchv1 "k8s.io/api/batch/v1"
+
+	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/manager/engine"
+	"github.com/jobnetes/jobnetes/manager/kube"
+)
+
+// Config is a manager's settings; New fills in what is zero.
+type Config struct {
+	// Owner is this manager's name in leases and events; no two managers that
+	// share a database may have the same at a time.
+	Owner string
+	// PollInterval is the time between two looks at the database and at all that
+	// is held; default 1 s.
+	PollInterval time.Duration
+	// Lease is how long a claim lasts without being renewed; default 15 s.
+	Lease time.Duration
+	// Workers is how many executions are moved at once; default 16.
+	Workers int
+	// JobRetention is how long a finished Job is kept; default 1 h.
+	JobRetention time.Duration
+	// JobapiEndpoint is where jobs find jobapi, as host:port.
+	JobapiEndpoint string
+	// Namespace is where Jobs are created.
+	Namespace string
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+}
+
+func (c *Config) setDefaults() {
+	if c.PollInterval == 0 {
+		c.PollInterval = time.Second
+	}
+	if c.Lease == 0 {
+		c.Lease = 15 * time.Second
+	}
+	if c.Workers == 0 {
+		c.Workers = 16
+	}
+	if c.JobRetention == 0 {
+		c.JobRetention = time.Hour
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+}
+
+// Manager is one manager. It is made by New and runs until Run returns.
+type Manager struct {
+	cfg    Config
+	store  Store
+	jobs   Jobs
+	tokens Tokens
+	log    *slog.Logger
+	defs   *definitions
+	queue  *queue
+
+	mu   sync.Mutex
+	held map[uint64]*held
+}
+
+// held is an execution that this manager holds the lease of. Only the worker
+// that has it from the queue touches x, failures and notBefore.
+type held struct {
+	lease     dao.Lease // as it was claimed
+	until     time.Time // as it was last renewed; under Manager.mu
+	x         *engine.Execution
+	failures  int       // in a row
+	notBefore time.Time // when to try again after a failure
+}
+
+// New returns a manager, which does nothing until it is run.
+func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*Manager, error) {
+	cfg.setDefaults()
+	if cfg.Owner == "" {
+		return nil, errors.New("a manager needs a name of its own: Config.Owner is empty")
+	}
+	if cfg.Lease < 2*time.Second {
+		return nil, fmt.Errorf("manager.lease is %s: a lease under 2 s is lost by any hiccup", cfg.Lease)
+	}
+	return &Manager{
+		cfg: cfg, store: store, jobs: jobs, tokens: tokens, log: log.With("manager", cfg.Owner),
+		defs: newDefinitions(), queue: newQueue(), held: map[uint64]*held{},
+	}, nil
+}
+
+// Run works until ctx ends, then lets the passes in hand end and gives the
+// leases back. It returns nil, or why the Jobs could not be watched.
+func (m *Manager) Run(ctx context.Context) error {
+	m.log.InfoContext(ctx, "manager started", "poll_interval", m.cfg.PollInterval, "lease", m.cfg.Lease, "workers", m.cfg.Workers)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return m.jobs.Run(ctx, m.jobChanged) })
+	g.Go(func() error { return loop(ctx, m.cfg.PollInterval, m.poll) })
+	g.Go(func() error { return loop(ctx, m.cfg.Lease/3, m.renew) })
+	g.Go(func() error { return loop(ctx, retentionInterval(m.cfg.JobRetention), m.deleteFinishedJobs) })
+	for range m.cfg.Workers {
+		g.Go(func() error { m.work(ctx); return nil })
+	}
+	err := g.Wait()
+	m.releaseLeases(context.WithoutCancel(ctx))
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("manager %s: %w", m.cfg.Owner, err)
+	}
+	return nil
+}
+
+// work takes executions from the queue until ctx ends. A pass in hand is not
+// cut off: it ends within its own time limit.
+func (m *Manager) work(ctx context.Context) {
+	for {
+		id, ok := m.queue.take(ctx)
+		if !ok {
+			return
+		}
+		m.reconcile(context.WithoutCancel(ctx), id)
+		m.queue.done(id)
+	}
+}
+
+// jobChanged wakes the execution that a Job belongs to, if it is held here.
+func (m *Manager) jobChanged(job *batchv1.Job) {
+	id, err := strconv.ParseUint(job.Labels[kube.LabelExecutionID], 10, 64)
+	if err != nil {
+		m.log.Warn("a Job with our managed-by label names no execution: somebody else made it, or changed its labels", "job", job.Name)
+		return
+	}
+	if m.holds(id) {
+		m.queue.add(id)
+	}
+}
+
+func (m *Manager) holds(id uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.held[id] != nil
+}

@@ -1,0 +1,178 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/manager/engine"
+	"github.com/jobnetes/jobnetes/schema"
+)
+
+// unrunnable is an execution that will never make sense, however often it is
+// tried: it fails.
+type unrunnable struct {
+	reason string
+	err    error
+}
+
+func (u *unrunnable) Error() string { return u.err.Error() }
+func (u *unrunnable) Unwrap() error { return u.err }
+
+// maxBackoff is the longest pause between two tries at an execution that errors.
+const maxBackoff = 30 * time.Second
+
+// reconcile moves one execution on as far as it goes now. Whatever goes wrong
+// stays with that execution: it is tried again, after a growing pause.
+func (m *Manager) reconcile(ctx context.Context, id uint64) {
+	m.mu.Lock()
+	h := m.held[id]
+	m.mu.Unlock()
+	if h == nil || m.cfg.Now().Before(h.notBefore) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	err := m.move(ctx, h)
+	var never *unrunnable
+	if errors.As(err, &never) {
+		err = m.abort(ctx, h, never)
+	}
+	switch {
+	case err == nil:
+		h.failures = 0
+	case errors.Is(err, dao.ErrConflict):
+		// Another manager's by now, or a job recorded an output at the last
+		// moment: what is in memory is out of date, and loading will tell.
+		h.x = nil
+		m.log.InfoContext(ctx, "execution changed in between, reading it again", "execution_id", id, "error", err)
+		m.queue.add(id)
+	default:
+		h.x = nil
+		h.failures++
+		pause := min(time.Second<<min(h.failures-1, 10), maxBackoff)
+		h.notBefore = m.cfg.Now().Add(pause)
+		m.log.ErrorContext(ctx, "moving an execution failed, trying again", "execution_id", id, "failures", h.failures, "again_in", pause, "error", err)
+	}
+}
+
+// move is one pass: load, then observe, decide, commit and act until nothing
+// more can be done now.
+func (m *Manager) move(ctx context.Context, h *held) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.log.ErrorContext(ctx, "panic while moving an execution: this is a bug of jobnetes", "execution_id", h.lease.ExecutionID, "panic", p, "stack", string(debug.Stack()))
+			err = &unrunnable{reason: "InternalError", err: fmt.Errorf("jobnetes panicked: %v: please report it, with the manager's log", p)}
+		}
+	}()
+	if h.x == nil {
+		if h.x, err = m.load(ctx, h); err != nil || h.x == nil {
+			return err
+		}
+	}
+	for {
+		observed, err := m.observe(ctx, h)
+		transitions := h.x.Decide(observed, m.cfg.Now())
+		if len(transitions) == 0 {
+			return err
+		}
+		if err := m.commit(ctx, h, h.x.Row(), transitions); err != nil {
+			return err
+		}
+		if h.x.Row().Status.Ended() {
+			m.drop(h)
+			return nil
+		}
+		if err != nil {
+			return err // of some Jobs; what was observed of others is committed
+		}
+	}
+}
+
+// load reads the execution's rows. It returns nil, nil if the lease is lost.
+func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) {
+	id := h.lease.ExecutionID
+	row, err := m.store.Execution(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if row.Status.Ended() || row.LeaseOwner == nil || *row.LeaseOwner != h.lease.Owner || row.LeaseEpoch != h.lease.Epoch {
+		m.log.InfoContext(ctx, "lease lost, another manager goes on", "execution_id", id, "epoch", h.lease.Epoch, "now_epoch", row.LeaseEpoch)
+		m.drop(h)
+		return nil, nil
+	}
+	def, err := m.definitionOf(ctx, h, &row)
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := m.store.Tasks(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	x, err := engine.Load(def, &row, tasks)
+	if err != nil {
+		return nil, &unrunnable{reason: "InconsistentRows", err: fmt.Errorf("the rows do not fit the definition: %w", err)}
+	}
+	return x, nil
+}
+
+func (m *Manager) definitionOf(ctx context.Context, h *held, row *dao.WorkflowExecution) (*schema.Definition, error) {
+	if row.WorkflowVersionID == nil { // inserted by SQL
+		v, err := m.store.PinVersion(ctx, h.lease, m.cfg.Now())
+		if err != nil {
+			return nil, err
+		}
+		row.WorkflowVersionID = &v.ID
+	}
+	return m.definition(ctx, *row.WorkflowVersionID)
+}
+
+func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecution, ts []dao.Transition) error {
+	if err := m.store.Commit(ctx, h.lease, row, ts, m.cfg.Now()); err != nil {
+		h.x = nil
+		return err
+	}
+	for _, t := range ts {
+		attrs := []any{"execution_id", row.ID, "workflow", row.WorkflowName, "event", t.Type}
+		if t.Task != nil {
+			attrs = append(attrs, "task_id", t.Task.ID, "task", t.Task.TaskName)
+		}
+		if t.Reason != "" {
+			attrs = append(attrs, "reason", t.Reason, "message", t.Message)
+		}
+		m.log.InfoContext(ctx, "transition", attrs...)
+	}
+	return nil
+}
+
+// abort fails an execution that can never go on, and ends its Jobs.
+func (m *Manager) abort(ctx context.Context, h *held, why *unrunnable) error {
+	row, err := m.store.Execution(ctx, h.lease.ExecutionID)
+	if err != nil {
+		return err
+	}
+	tasks, err := m.store.Tasks(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	var running []*dao.TaskExecution
+	for _, t := range tasks {
+		if !t.Status.Ended() && t.ExecutionName != nil {
+			running = append(running, t)
+		}
+	}
+	ts := engine.Abort(&row, tasks, why.reason, why.reason+": "+why.Error(), m.cfg.Now())
+	if err := m.commit(ctx, h, &row, ts); err != nil {
+		return err
+	}
+	m.drop(h)
+	for _, t := range running {
+		if err := m.deleteJobOf(ctx, t); err != nil {
+			m.log.ErrorContext(ctx, "deleting the Job of an aborted task failed: it runs on until it ends", "execution_id", row.ID, "task_id", t.ID, "job", *t.ExecutionName, "error", err)
+		}
+	}
+	return nil
+}
