@@ -1,43 +1,54 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
+// Ports are taken from this range, which lies below the one that Linux picks
+// from by itself (32768 and up): so nobody is handed such a port by chance, for
+// a listener on port 0 or as the near end of a connection.
+const (
+	firstPort = 20000
+	lastPort  = 31999
+)
+
 // Port gives a TCP port of 127.0.0.1 that a server may listen on at any later
-// time, and again after a restart. No port that the kernel picks for anybody
-// else is the same one while this process lives.
-//
-// The port is held by a socket that is bound but never listens: Linux lets a
-// second socket bind to the same address if both set SO_REUSEADDR, as servers
-// do (Go's net.Listen, MariaDB), and does not hand the port out by itself.
+// time, and again after a restart. No other process that asks Port gets the same
+// one while this process lives.
 func Port() (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, fmt.Errorf("reserve a port: open socket: %w", err)
+	const tries = 100
+	for range tries {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		if err := reserve(port); err == nil {
+			return port, nil
+		}
 	}
-	port, err := bind(fd)
-	if err != nil {
-		_ = unix.Close(fd)
-		return 0, fmt.Errorf("reserve a port: %w", err)
-	}
-	return port, nil
+	return 0, fmt.Errorf("reserve a port: %d ports from %d to %d were all in use", tries, firstPort, lastPort)
 }
 
-func bind(fd int) (int, error) {
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return 0, fmt.Errorf("set SO_REUSEADDR: %w", err)
-	}
-	loopback := &unix.SockaddrInet4{Addr: [4]byte(net.IPv4(127, 0, 0, 1).To4())}
-	if err := unix.Bind(fd, loopback); err != nil {
-		return 0, fmt.Errorf("bind to 127.0.0.1: %w", err)
-	}
-	address, err := unix.Getsockname(fd)
+// reserve locks a file that stands for the port until the process ends, and
+// makes sure that nobody listens.
+func reserve(port int) error {
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("jobnetes-port-%d.lock", port))
+	// A bare descriptor, which the garbage collector does not close.
+	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o666)
 	if err != nil {
-		return 0, fmt.Errorf("read the port: %w", err)
+		return err
 	}
-	return address.(*unix.SockaddrInet4).Port, nil
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	return listener.Close()
 }
