@@ -1,0 +1,90 @@
+package jobapi
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/jobnetes/jobnetes/proto"
+)
+
+func TestRecordTaskOutput(t *testing.T) {
+	t.Parallel()
+	store := setupStore(t)
+	b := setup(t, testConfig(), store, nil)
+	apply(t, b, chain)
+	m := claim(t, store, startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowName: "nightly"}))
+	task := m.begin("extract", "kube-job")
+
+	// The last one counts, whoever records it.
+	for _, data := range []string{`{"n": 1}`, `{"n": 2}`, ` [1, 2] `} {
+		res, err := b.client.RecordTaskOutput(asUser(t), &pb.TaskOutputRecordRequest{TaskId: task.ID, Data: []byte(`"by the user"`)})
+		if err != nil || res.GetTaskId() != task.ID {
+			t.Fatalf("as user: %v, %v", res, err)
+		}
+		if _, err := b.client.RecordTaskOutput(asTask(t, task.ID), &pb.TaskOutputRecordRequest{TaskId: task.ID, Data: []byte(data)}); err != nil {
+			t.Fatalf("as task: %v", err)
+		}
+		got, _, err := store.RecordedOutput(t.Context(), task.ID)
+		if err != nil || got == nil || *got != data {
+			t.Errorf("recorded %v, %v: want %s", got, err, data)
+		}
+	}
+
+	m.fail(task)
+	_, err := b.client.RecordTaskOutput(asTask(t, task.ID), &pb.TaskOutputRecordRequest{TaskId: task.ID, Data: []byte(`{"late": true}`)})
+	wantCode(t, err, codes.FailedPrecondition)
+	if !strings.Contains(status.Convert(err).Message(), "has ended") {
+		t.Errorf("message %q", status.Convert(err).Message())
+	}
+	if got, _, err := store.RecordedOutput(t.Context(), task.ID); err != nil || *got != ` [1, 2] ` {
+		t.Errorf("after the end: recorded %v, %v", got, err)
+	}
+}
+
+func TestRecordTaskOutputRefuses(t *testing.T) {
+	t.Parallel()
+	store := setupStore(t)
+	b := setup(t, testConfig(), store, nil)
+	apply(t, b, chain)
+	execution := startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowName: "nightly"})
+	m := claim(t, store, execution)
+	job, parallel := m.begin("extract", "kube-job"), m.begin("fan", "parallel")
+
+	tests := map[string]struct {
+		token  uint64 // 0: a user
+		taskID uint64
+		data   string
+		code   codes.Code
+		text   string
+	}{
+		"not JSON":             {0, job.ID, `{`, codes.InvalidArgument, "the output is not JSON"},
+		"nothing":              {0, job.ID, ``, codes.InvalidArgument, "the output is not JSON"},
+		"not UTF-8":            {0, job.ID, "\"\xc3\"", codes.InvalidArgument, "not UTF-8"},
+		"too long":             {0, job.ID, string(quoted(1001)), codes.InvalidArgument, "jobapi.max-output-bytes"},
+		"no such task":         {0, 99, `{}`, codes.NotFound, "there is no task 99"},
+		"no task":              {0, 0, `{}`, codes.NotFound, "there is no task 0"},
+		"no such task, token":  {99, 99, `{}`, codes.NotFound, "there is no task 99"},
+		"another task's token": {parallel.ID, job.ID, `{}`, codes.PermissionDenied, "this token is for task"},
+		"not a job":            {0, parallel.ID, `{}`, codes.FailedPrecondition, "is a parallel"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := asUser(t)
+			if tc.token != 0 {
+				ctx = asTask(t, tc.token)
+			}
+			_, err := b.client.RecordTaskOutput(ctx, &pb.TaskOutputRecordRequest{TaskId: tc.taskID, Data: []byte(tc.data)})
+			wantCode(t, err, tc.code)
+			if !strings.Contains(status.Convert(err).Message(), tc.text) {
+				t.Errorf("message %q, want one with %q", status.Convert(err).Message(), tc.text)
+			}
+			if got, _, err := store.RecordedOutput(t.Context(), job.ID); err != nil || got != nil {
+				t.Errorf("recorded %v, %v: want nothing", got, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,169 @@
+// Package jobapi is the gRPC server of jobnetes: it schedules executions of
+// workflows, takes the outputs that jobs report, and answers what the commands
+// ask. The wire is proto/jobapi.proto; docs/wire.md describes it for users.
+package jobapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/jobnetes/jobnetes/jobapi/token"
+	pb "github.com/jobnetes/jobnetes/proto"
+)
+
+// Config says who may call and how much. Zero values of all but Username,
+// Password and TokenKey mean the default.
+type Config struct {
+	// Username and Password are what users send as metadata.
+	Username, Password string
+	// TokenKey is what task tokens are signed with, at least
+	// token.MinKeyBytes long; the manager's is the same.
+	TokenKey []byte
+	// MaxInputBytes bounds an execution's input, MaxOutputBytes an output that
+	// a job records. Default: 1 MiB each.
+	MaxInputBytes, MaxOutputBytes int
+	// RequestTimeout bounds one call that is not a stream. Default: 30 s.
+	RequestTimeout time.Duration
+	// WatchInterval is how often WatchExecution looks for events. Default: 200 ms.
+	WatchInterval time.Duration
+	// HealthInterval is how often the database is pinged for the health
+	// service. Default: 5 s.
+	HealthInterval time.Duration
+	// StopTimeout is how long calls in flight may go on once Serve is to end.
+	// Default: 10 s.
+	StopTimeout time.Duration
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+const (
+	defaultMaxBytes       = 1 << 20
+	defaultRequestTimeout = 30 * time.Second
+	defaultWatchInterval  = 200 * time.Millisecond
+	defaultHealthInterval = 5 * time.Second
+	defaultStopTimeout    = 10 * time.Second
+
+	// minReceiveBytes is the smallest limit for a message. It is well above
+	// that of its contents, so that whoever sends somewhat too much is told
+	// which limit that was, by InvalidArgument and not by gRPC itself.
+	minReceiveBytes = 16 << 20
+	// keepaliveTime finds out that a watcher is gone, and keeps its connection
+	// alive through proxies while no event happens.
+	keepaliveTime    = 30 * time.Second
+	keepaliveTimeout = 20 * time.Second
+)
+
+func (c Config) withDefaults() Config {
+	c.MaxInputBytes = orDefault(c.MaxInputBytes, defaultMaxBytes)
+	c.MaxOutputBytes = orDefault(c.MaxOutputBytes, defaultMaxBytes)
+	c.RequestTimeout = orDefault(c.RequestTimeout, defaultRequestTimeout)
+	c.WatchInterval = orDefault(c.WatchInterval, defaultWatchInterval)
+	c.HealthInterval = orDefault(c.HealthInterval, defaultHealthInterval)
+	c.StopTimeout = orDefault(c.StopTimeout, defaultStopTimeout)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func orDefault[T int | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// Server is the gRPC server. Make it with New; Serve runs it, once.
+type Server struct {
+	pb.UnimplementedJobapiServer
+
+	cfg         Config
+	store       Store
+	logs        Logs
+	log         *slog.Logger
+	auth        *authenticator
+	definitions definitions
+
+	grpc   *grpc.Server
+	health *health.Server
+	// stopping ends the streams when the server is to stop.
+	stopping chan struct{}
+}
+
+// New returns a Server on store. logs is where the logs of tasks come from; nil
+// if there is no such source, and GetTaskLogs then says so.
+func New(cfg Config, store Store, logs Logs, log *slog.Logger) (*Server, error) {
+	cfg = cfg.withDefaults()
+	var errs []error
+	if cfg.Username == "" {
+		errs = append(errs, errors.New("jobapi.username is empty: set it, clients must send it"))
+	}
+	if cfg.Password == "" {
+		errs = append(errs, errors.New("jobapi.password is empty: set it, else anybody could start workflows"))
+	}
+	tokens, err := token.NewTokens(cfg.TokenKey)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return nil, fmt.Errorf("set up jobapi: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, store: store, logs: logs, log: log,
+		auth:     newAuthenticator(cfg.Username, cfg.Password, tokens),
+		health:   health.NewServer(),
+		stopping: make(chan struct{}),
+	}
+	s.grpc = grpc.NewServer(
+		grpc.MaxRecvMsgSize(max(minReceiveBytes, 2*cfg.MaxInputBytes, 2*cfg.MaxOutputBytes)),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+		grpc.UnaryInterceptor(s.interceptUnary),
+		grpc.StreamInterceptor(s.interceptStream),
+	)
+	pb.RegisterJobapiServer(s.grpc, s)
+	healthpb.RegisterHealthServer(s.grpc, s.health)
+	reflection.Register(s.grpc)
+	s.setHealth(healthpb.HealthCheckResponse_NOT_SERVING) // until the database has answered
+	return s, nil
+}
+
+// Serve answers calls on lis until ctx ends, then lets the calls in flight end
+// for StopTimeout, and returns nil. Streams end at once, with Unavailable. It
+// closes lis.
+func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
+	healthCtx, stopHealth := context.WithCancel(ctx)
+	var loops sync.WaitGroup
+	loops.Go(func() { s.watchDatabase(healthCtx) })
+	defer loops.Wait()
+	defer stopHealth()
+
+	ended := make(chan error, 1)
+	go func() { ended <- s.grpc.Serve(lis) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve jobapi on %s: %w", lis.Addr(), err)
+	case <-ctx.Done():
+		s.stop()
+		<-ended
+		return nil
+	}
+}
+
+func (s *Server) stop() {
+	s.health.Shutdown()
+	close(s.stopping)
+	force := time.AfterFunc(s.cfg.StopTimeout, func() {
+		s.log.Warn("jobapi: calls in flight are cut off, they have taken too long", "stop_timeout", s.cfg.StopTimeout)
+		s.grpc.Stop()
+	})
+	defer force.Stop()
+	s.grpc.GracefulStop()
+}

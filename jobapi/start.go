@@ -1,0 +1,81 @@
+package jobapi
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jobnetes/jobnetes/dao"
+	pb "github.com/jobnetes/jobnetes/proto"
+)
+
+// maxExecutionName is how long an execution's name may be, in characters: the
+// width of its column.
+const maxExecutionName = 255
+
+// emptyInput is the input of whoever sends none.
+const emptyInput = "{}"
+
+// StartWorkflow schedules an execution; a manager takes it up.
+func (s *Server) StartWorkflow(ctx context.Context, req *pb.WorkflowStartRequest) (*pb.WorkflowStartResponse, error) {
+	input := req.GetInput()
+	if len(input) == 0 {
+		input = []byte(emptyInput)
+	}
+	if err := checkJSON("input", input, limit{s.cfg.MaxInputBytes, "jobapi.max-input-bytes"}); err != nil {
+		return nil, err
+	}
+	if err := checkName(req.GetExecName()); err != nil {
+		return nil, err
+	}
+	w, err := s.workflow(ctx, req.GetWorkflowId(), req.GetWorkflowName())
+	if err != nil {
+		return nil, err
+	}
+	// A workflow that was inserted by SQL has not been checked yet.
+	if err := s.definitions.check(w.Definition); err != nil {
+		return nil, refuseDefinition(errPrecondition, fmt.Sprintf("the stored definition of workflow %q (id %d) is not valid: correct it and apply it again", w.Name, w.ID), err)
+	}
+	name := req.GetExecName()
+	if name == "" {
+		name = w.Name
+	}
+	id, err := s.store.CreateExecution(ctx, dao.NewExecution{
+		WorkflowID: w.ID, Name: name, Input: string(input), Actor: callerOf(ctx).actor(),
+	}, s.cfg.Now())
+	if err != nil {
+		return nil, named(err, "workflow %d", w.ID)
+	}
+	return &pb.WorkflowStartResponse{Id: id}, nil
+}
+
+func checkName(name string) error {
+	if n := utf8.RuneCountInString(name); n > maxExecutionName {
+		return refuse(errInvalid, "exec_name has %d characters: at most %d are allowed", n, maxExecutionName)
+	}
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return refuse(errInvalid, "exec_name %q has control characters: leave them out", name)
+	}
+	return nil
+}
+
+// workflow returns the workflow that a request means by an id, a name, or both.
+func (s *Server) workflow(ctx context.Context, id uint64, name string) (dao.Workflow, error) {
+	if id == 0 && name == "" {
+		return dao.Workflow{}, refuse(errInvalid, "which workflow? give its id or its name")
+	}
+	if id == 0 {
+		w, err := s.store.WorkflowByName(ctx, name)
+		return w, named(err, "workflow %q", name)
+	}
+	w, err := s.store.Workflow(ctx, id)
+	if err != nil {
+		return w, named(err, "workflow %d", id)
+	}
+	if name != "" && name != w.Name {
+		return w, refuse(errInvalid, "workflow %d is named %q, not %q: give the id or the name", id, w.Name, name)
+	}
+	return w, nil
+}

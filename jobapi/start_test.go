@@ -1,0 +1,115 @@
+package jobapi
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jobnetes/jobnetes/dao"
+	pb "github.com/jobnetes/jobnetes/proto"
+)
+
+func TestStartWorkflow(t *testing.T) {
+	t.Parallel()
+	store := setupStore(t)
+	b := setup(t, testConfig(), store, nil)
+	id := apply(t, b, chain).GetId()
+	tests := map[string]struct {
+		req       *pb.WorkflowStartRequest
+		wantName  string
+		wantInput string
+	}{
+		"by id, as the original's clients do": {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: "march", Input: []byte(`{"a": 1}`)}, "march", `{"a": 1}`},
+		"by name":                             {&pb.WorkflowStartRequest{WorkflowName: "nightly"}, "nightly", "{}"},
+		"by id and name that agree":           {&pb.WorkflowStartRequest{WorkflowId: id, WorkflowName: "nightly"}, "nightly", "{}"},
+		"input is kept byte for byte":         {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(" [1e400, \"\u00e9\\u0000\", 0.10]\n")}, "nightly", " [1e400, \"\u00e9\\u0000\", 0.10]\n"},
+		"input of exactly the limit":          {&pb.WorkflowStartRequest{WorkflowId: id, Input: quoted(1000)}, "nightly", string(quoted(1000))},
+		"the longest name":                    {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: strings.Repeat("é", 255)}, strings.Repeat("é", 255), "{}"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			execution, err := store.Execution(t.Context(), startWorkflow(t, b, tc.req))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if execution.Name != tc.wantName || execution.Input != tc.wantInput || execution.WorkflowID != id || execution.Status != dao.ExecutionScheduled {
+				t.Errorf("got %+v", execution)
+			}
+			events, err := store.Events(t.Context(), execution.ID, 0, 10)
+			if err != nil || len(events) != 1 || events[0].Actor != "user admin" {
+				t.Errorf("events %+v, %v: want one by user admin", events, err)
+			}
+		})
+	}
+}
+
+// quoted returns a JSON string of n bytes.
+func quoted(n int) []byte { return fmt.Appendf(nil, "%q", strings.Repeat("x", n-2)) }
+
+func TestStartWorkflowRefuses(t *testing.T) {
+	t.Parallel()
+	store := setupStore(t)
+	b := setup(t, testConfig(), store, nil)
+	id := apply(t, b, chain).GetId()
+	// As a user of the original would, by SQL: unchecked.
+	broken, _, err := store.ApplyWorkflow(t.Context(), "broken", `{"name": "broken", "tasks": [{"name": "a", "type": "kube-job", "next": "b", "job": {}}]}`, dao.DefaultUserID, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		req  *pb.WorkflowStartRequest
+		code codes.Code
+		text string
+	}{
+		"no workflow":                    {&pb.WorkflowStartRequest{}, codes.InvalidArgument, "which workflow"},
+		"unknown id":                     {&pb.WorkflowStartRequest{WorkflowId: 99}, codes.NotFound, "there is no workflow 99"},
+		"an id no database has":          {&pb.WorkflowStartRequest{WorkflowId: 1 << 63}, codes.InvalidArgument, "workflow_id 9223372036854775808 is no id"},
+		"unknown name":                   {&pb.WorkflowStartRequest{WorkflowName: "weekly"}, codes.NotFound, `there is no workflow "weekly"`},
+		"id and name disagree":           {&pb.WorkflowStartRequest{WorkflowId: id, WorkflowName: "weekly"}, codes.InvalidArgument, `is named "nightly"`},
+		"input is not JSON":              {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(`{"a": 1`)}, codes.InvalidArgument, "the input is not JSON: unexpected end"},
+		"input is two values":            {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(`{} {}`)}, codes.InvalidArgument, "not JSON"},
+		"input is blank":                 {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(` `)}, codes.InvalidArgument, "not JSON"},
+		"input is not UTF-8":             {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte("\"\xff\"")}, codes.InvalidArgument, "not UTF-8"},
+		"input nested too deeply":        {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(strings.Repeat("[", 900))}, codes.InvalidArgument, "not JSON"},
+		"input one byte too long":        {&pb.WorkflowStartRequest{WorkflowId: id, Input: quoted(1001)}, codes.InvalidArgument, "1001 bytes, at most 1000 are allowed"},
+		"input above gRPC's own default": {&pb.WorkflowStartRequest{WorkflowId: id, Input: quoted(5 << 20)}, codes.InvalidArgument, "jobapi.max-input-bytes"},
+		"name too long":                  {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: strings.Repeat("é", 256)}, codes.InvalidArgument, "256 characters"},
+		"name with a newline":            {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: "a\nb"}, codes.InvalidArgument, "control characters"},
+		"broken definition":              {&pb.WorkflowStartRequest{WorkflowId: broken.ID}, codes.FailedPrecondition, `definition of workflow "broken"`},
+	}
+	t.Run("calls", func(t *testing.T) {
+		for name, tc := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				_, err := b.client.StartWorkflow(asUser(t), tc.req)
+				wantCode(t, err, tc.code)
+				if !strings.Contains(status.Convert(err).Message(), tc.text) {
+					t.Errorf("message %q, want one with %q", status.Convert(err).Message(), tc.text)
+				}
+			})
+		}
+	})
+	if es, err := store.Executions(t.Context(), dao.ExecutionFilter{Limit: 10}); err != nil || len(es) != 0 {
+		t.Errorf("executions %v, %v: want none", es, err)
+	}
+}
+
+// A definition that has been corrected is looked at anew.
+func TestStartWorkflowAfterCorrection(t *testing.T) {
+	t.Parallel()
+	store := setupStore(t)
+	b := setup(t, testConfig(), store, nil)
+	if _, _, err := store.ApplyWorkflow(t.Context(), "nightly", "{}", dao.DefaultUserID, start); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, err := b.client.StartWorkflow(asUser(t), &pb.WorkflowStartRequest{WorkflowName: "nightly"})
+		wantCode(t, err, codes.FailedPrecondition)
+	}
+	apply(t, b, chain)
+	startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowName: "nightly"})
+}

@@ -1,0 +1,43 @@
+package jobapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/jobnetes/jobnetes/dao"
+)
+
+//go:generate go tool mockgen -source=store.go -destination=store_mock_test.go -package=jobapi
+
+// Store is what jobapi asks of the database. *dao.Store is one, and describes
+// the methods. Their errors wrap those of dao.
+type Store interface {
+	WorkflowStore
+	ExecutionStore
+	TaskStore
+	// Ping asks the database for a sign of life.
+	Ping(ctx context.Context) error
+}
+
+// WorkflowStore is the part of Store about workflows.
+type WorkflowStore interface {
+	Workflow(ctx context.Context, id uint64) (dao.Workflow, error)
+	WorkflowByName(ctx context.Context, name string) (dao.Workflow, error)
+	Workflows(ctx context.Context, afterName string, limit int) ([]dao.Workflow, error)
+	ApplyWorkflow(ctx context.Context, name, definition string, userID uint64, now time.Time) (dao.Workflow, dao.ApplyResult, error)
+}
+
+// ExecutionStore is the part of Store about executions.
+type ExecutionStore interface {
+	CreateExecution(ctx context.Context, n dao.NewExecution, now time.Time) (uint64, error)
+	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)
+	Executions(ctx context.Context, f dao.ExecutionFilter) ([]dao.WorkflowExecution, error)
+	Events(ctx context.Context, executionID, afterID uint64, limit int) ([]dao.ExecutionEvent, error)
+}
+
+// TaskStore is the part of Store about tasks.
+type TaskStore interface {
+	Task(ctx context.Context, id uint64) (dao.TaskExecution, error)
+	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
+	RecordOutput(ctx context.Context, taskID uint64, data string, now time.Time) error
+}
