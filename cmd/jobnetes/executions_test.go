@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jobnetes/jobnetes/dao"
+	pb "github.com/jobnetes/jobnetes/proto"
+)
+
+func TestExecutions(t *testing.T) {
+	t.Parallel()
+	s := setup(t, nil)
+	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly), "-f", file(t, "w.json", strings.Replace(nightly, "nightly", "weekly", 1)))
+	for _, name := range []string{"nightly", "weekly", "nightly"} {
+		s.mustRun("start", name)
+	}
+	m := claim(s, 1)
+	m.end(m.begin("extract", "kube-job", nil, nil), dao.TaskFailed)
+	m.finish(dao.ExecutionFailed)
+
+	tests := map[string]struct {
+		args []string
+		want []uint64
+	}{
+		"all":              {nil, []uint64{3, 2, 1}},
+		"of a workflow":    {[]string{"--workflow", "nightly"}, []uint64{3, 1}},
+		"of a status":      {[]string{"--status", "failed"}, []uint64{1}},
+		"of two statuses":  {[]string{"--status", "failed,scheduled"}, []uint64{3, 2, 1}},
+		"a few":            {[]string{"--limit", "2"}, []uint64{3, 2}},
+		"the next few":     {[]string{"--limit", "2", "--before", "2"}, []uint64{1}},
+		"more than a page": {[]string{"--limit", "5000"}, []uint64{3, 2, 1}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var views []executionView
+			if err := json.Unmarshal([]byte(s.mustRun(append([]string{"executions", "-o", "json"}, tc.args...)...)), &views); err != nil {
+				t.Fatal(err)
+			}
+			var got []uint64
+			for _, v := range views {
+				got = append(got, v.ID)
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
+	}
+	lines := strings.Split(s.mustRun("executions"), "\n")
+	if strings.Join(strings.Fields(lines[1]), " ") != "3 nightly nightly scheduled - -" || !strings.HasPrefix(lines[3], "1   nightly   nightly  failed     ") || !strings.HasSuffix(lines[3], "  2m0s") {
+		t.Errorf("table:\n%s", strings.Join(lines, "\n"))
+	}
+
+	for _, args := range [][]string{{"--status", "done"}, {"--status", "unspecified"}, {"--limit", "0"}, {"--workflow", "yearly"}} {
+		_, _, err := s.run(append([]string{"executions"}, args...)...)
+		wantError(t, err, args[1])
+	}
+}
+
+func TestExecution(t *testing.T) {
+	t.Parallel()
+	s := setup(t, nil)
+	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+	s.mustRun("start", "nightly", "-i", `{"n": 12345678901234567890}`)
+	m := claim(s, 1)
+	task := m.begin("extract", "kube-job", nil, nil)
+	m.end(task, dao.TaskFailed)
+	m.finish(dao.ExecutionFailed)
+
+	lines := strings.Split(s.mustRun("execution", "1"), "\n")
+	if lines[0] != "execution 1: failed" || lines[1] != "error:    task extract failed: exit code 1" {
+		t.Errorf("it begins with\n%s\n%s", lines[0], lines[1])
+	}
+	last := lines[len(lines)-2]
+	if strings.Join(strings.Fields(last), " ") != "extract 1 kube-job failed 1m30s JobFailed: exit code 1 near [31mthe end" {
+		t.Errorf("task %q", last)
+	}
+
+	text := s.mustRun("execution", "1", "-o", "json")
+	if !strings.Contains(text, `"n": 12345678901234567890`) {
+		t.Errorf("a number was changed:\n%s", text)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	tasks := got["taskExecutions"].([]any)[0].(map[string]any)
+	if got["workflow"] != "nightly" || got["status"] != "failed" || got["errorMsg"] == "" || got["endedAt"] != "2026-03-01T12:02:00Z" ||
+		tasks["taskName"] != "extract" || tasks["parentId"] != nil || tasks["status"] != "failed" {
+		t.Errorf("got %v", got)
+	}
+
+	_, _, err := s.run("execution", "99")
+	wantError(t, err, "there is no execution 99")
+	_, _, err = s.run("execution", "nightly")
+	wantError(t, err, `"nightly" is no execution id`)
+}
+
+func TestTreeOf(t *testing.T) {
+	t.Parallel()
+	// id, parent and previous task of: one; a parallel with sets (a1, a2) and
+	// (b1 with a parallel of c1); three. They started in the order of the ids.
+	var tasks []*pb.TaskExecution
+	for _, row := range []struct {
+		name             string
+		id, parent, prev uint64
+	}{
+		{"one", 1, 0, 0}, {"two", 2, 0, 1}, {"a1", 3, 2, 0}, {"b1", 4, 2, 0}, {"a2", 5, 2, 3}, {"c1", 6, 4, 0}, {"three", 7, 0, 2},
+	} {
+		tasks = append(tasks, &pb.TaskExecution{Id: row.id, TaskName: row.name, ParentId: row.parent, PrevId: row.prev})
+	}
+	var got []string
+	for _, row := range treeOf(tasks) {
+		got = append(got, row.label)
+	}
+	want := []string{"one", "two", "  [1] a1", "      a2", "  [2] b1", "        [1] c1", "three"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestShown(t *testing.T) {
+	t.Parallel()
+	if got := shown([]byte("{\n  \"a\": 1\n}")); got != `{ "a": 1 }` {
+		t.Errorf("got %q", got)
+	}
+	long := fmt.Appendf(nil, "%q", strings.Repeat("é", 1000))
+	if got := shown(long); !strings.HasPrefix(got, `"`+strings.Repeat("é", maxShown-1)+"…") || len(got) > 3*maxShown {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	t.Parallel()
+	s := viewTime(0)
+	tests := map[string]struct {
+		end  int // seconds; -1: it runs
+		now  time.Duration
+		want string
+	}{
+		"running": {-1, 1234 * time.Millisecond, "1.23s"},
+		"ended":   {30, time.Hour, "30s"},
+		"long":    {-1, 3723*time.Second + 600*time.Millisecond, "1h2m4s"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			end := viewTime(tc.end)
+			if tc.end < 0 {
+				end = nil
+			}
+			if got := duration(s, end, began.Add(tc.now)); got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/db"
+	"github.com/jobnetes/jobnetes/jobapi"
+	"github.com/jobnetes/jobnetes/setting"
+)
+
+func newJobapiCommand() *cobra.Command {
+	return serviceCommand("jobapi", "Run a jobapi: it takes workflow starts and the results of jobs, by gRPC", runJobapi)
+}
+
+func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error {
+	gdb, store, err := openStore(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close(gdb) }()
+	var logs jobapi.Logs
+	if client, err := newKubeClient(s, log); err != nil {
+		log.Warn("no cluster: everything works but GetTaskLogs", "error", err)
+	} else {
+		logs = client
+	}
+	server, err := newJobapiServer(ctx, s, store, logs, log)
+	if err != nil {
+		return err
+	}
+	lis, err := listen(ctx, "jobapi.port", s.Jobapi.BindAddress, s.Jobapi.Port)
+	if err != nil {
+		return err
+	}
+	log.Info("jobapi listens", "address", lis.Addr().String())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return server.Serve(ctx, lis) })
+	g.Go(func() error { return serveMonitor(ctx, "jobapi.metrics-port", s.Jobapi.BindAddress, s.Jobapi.MetricsPort, store.Ping, log) })
+	return g.Wait()
+}
+
+func newJobapiServer(ctx context.Context, s setting.Settings, store *dao.Store, logs jobapi.Logs, log *slog.Logger) (*jobapi.Server, error) {
+	key, err := tokenKey(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	return jobapi.New(jobapi.Config{
+		Username: s.Jobapi.Username, Password: s.Jobapi.Password, TokenKey: key,
+		MaxInputBytes: s.Jobapi.MaxInput, MaxOutputBytes: s.Jobapi.MaxOutput,
+	}, store, logs, log)
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jobnetes/jobnetes/dao"
+)
+
+func viewTime(seconds int) *timestamppb.Timestamp {
+	return timestamppb.New(began.Add(time.Duration(seconds) * time.Second))
+}
+
+// memoryLogs are logs by Job, then container.
+type memoryLogs map[string]map[string]string
+
+func (m memoryLogs) Pods(_ context.Context, job string) ([]corev1.Pod, error) {
+	if m[job] == nil {
+		return nil, nil
+	}
+	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: job}}
+	for name := range m[job] {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: name})
+	}
+	slices.SortFunc(pod.Spec.Containers, func(a, b corev1.Container) int { return strings.Compare(a.Name, b.Name) })
+	return []corev1.Pod{pod}, nil
+}
+
+func (m memoryLogs) Logs(_ context.Context, pod, container string) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(m[pod][container])), nil
+}
+
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	logs := memoryLogs{
+		"nightly-extract-1-1": {"main": "one\ntwo\n", "side": "no newline"},
+		"nightly-load-2-1":    {"main": "three\n"},
+	}
+	s := setup(t, logs)
+	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+	s.mustRun("start", "nightly")
+	m := claim(s, 1)
+	extract := m.begin("extract", "kube-job", nil, nil)
+	load := m.begin("load", "kube-job", nil, nil)
+	m.begin("fan", "parallel", nil, nil)
+	if *extract.ExecutionName != "nightly-extract-1-1" || *load.ExecutionName != "nightly-load-2-1" {
+		t.Fatalf("the Jobs are %s and %s", *extract.ExecutionName, *load.ExecutionName)
+	}
+	const (
+		extractMain = "==> extract (task 1), pod nightly-extract-1-1, container main <==\none\ntwo\n"
+		extractSide = "==> extract (task 1), pod nightly-extract-1-1, container side <==\nno newline\n"
+		loadMain    = "==> load (task 2), pod nightly-load-2-1, container main <==\nthree\n"
+	)
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"all":           {[]string{"1"}, extractMain + extractSide + loadMain},
+		"of a task":     {[]string{"1", "--task", "load"}, loadMain},
+		"one container": {[]string{"1", "--container", "main"}, extractMain + loadMain},
+		"by task id":    {[]string{"--task-id", "2"}, strings.Replace(loadMain, "load (task 2)", "task 2", 1)},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := s.mustRun(append([]string{"logs"}, tc.args...)...); got != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+	var got []map[string]any
+	if err := json.Unmarshal([]byte(s.mustRun("logs", "1", "-o", "json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 3 || got[1]["container"] != "side" || got[1]["log"] != "no newline" || got[2]["taskName"] != "load" || got[2]["taskId"] != 2.0 {
+		t.Errorf("got %v", got)
+	}
+
+	for _, args := range [][]string{nil, {"1", "--task-id", "1"}, {"--task-id", "1", "--task", "x"}} {
+		_, _, err := s.run(append([]string{"logs"}, args...)...)
+		wantError(t, err, "whose logs?")
+	}
+	_, _, err := s.run("logs", "1", "--task", "fan")
+	wantError(t, err, `no kube-job task "fan"`)
+	_, _, err = s.run("logs", "99")
+	wantError(t, err, "there is no execution 99")
+}
+
+// A task whose pods are gone does not hide what the others wrote.
+func TestLogsGoOn(t *testing.T) {
+	t.Parallel()
+	s := setup(t, memoryLogs{"nightly-load-2-1": {"main": "three\n"}})
+	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+	s.mustRun("start", "nightly")
+	m := claim(s, 1)
+	m.end(m.begin("extract", "kube-job", nil, nil), dao.TaskFailed)
+	m.begin("load", "kube-job", nil, nil)
+	stdout, stderr, err := s.run("logs", "1")
+	if !errors.Is(err, errSaid) || !strings.Contains(stdout, "three\n") || !strings.Contains(stderr, "logs of extract (task 1): ") {
+		t.Errorf("stdout %q, stderr %q, error %v", stdout, stderr, err)
+	}
+}

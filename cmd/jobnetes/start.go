@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	pb "github.com/jobnetes/jobnetes/proto"
+)
+
+func newStartCommand() *cobra.Command {
+	var (
+		name, input string
+		watching    bool
+	)
+	cmd := &cobra.Command{
+		Use:   "start NAME|ID",
+		Short: "Start a workflow and print the id of the execution",
+		Example: `  jobnetes start nightly -i '{"day": "2026-03-01"}' --watch
+  jobnetes start nightly -i @input.json`,
+		Args: cobra.ExactArgs(1),
+	}
+	o := clientFlags(cmd)
+	cmd.ValidArgsFunction = o.completeWorkflows
+	cmd.Flags().StringVar(&name, "name", "", "name of the execution, for people (default: the workflow's)")
+	cmd.Flags().StringVarP(&input, "input", "i", "", "input, JSON; @FILE reads a file, @- stdin (default: {})")
+	cmd.Flags().BoolVarP(&watching, "watch", "w", false, "print what happens until the execution ends; fail if it fails")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		data, err := readValue(input, cmd.InOrStdin())
+		if err != nil {
+			return fmt.Errorf("read the input: %w", err)
+		}
+		c, err := o.connect()
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		req := &pb.WorkflowStartRequest{ExecName: name, Input: data}
+		req.WorkflowId, req.WorkflowName = idOrName(args[0])
+		id, err := c.start(cmd.Context(), args[0], req)
+		if err != nil {
+			return err
+		}
+		if watching {
+			return c.startWatching(cmd, o, id)
+		}
+		if o.output == outputJSON {
+			return printJSON(cmd.OutOrStdout(), map[string]uint64{"id": id})
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), id)
+		return err
+	}
+	return cmd
+}
+
+func (c *client) start(ctx context.Context, workflow string, req *pb.WorkflowStartRequest) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	res, err := c.StartWorkflow(ctx, req)
+	if err != nil {
+		return 0, c.explain("start workflow "+workflow, err)
+	}
+	return res.GetId(), nil
+}
+
+// startWatching prints an execution's progress and how it ended. With -o json,
+// stdout gets the execution, at the end, and nothing else.
+func (c *client) startWatching(cmd *cobra.Command, o *clientOptions, id uint64) error {
+	out, progress := cmd.OutOrStdout(), cmd.OutOrStdout()
+	if o.output == outputJSON {
+		progress = cmd.ErrOrStderr()
+	}
+	if _, err := fmt.Fprintln(progress, id); err != nil {
+		return err
+	}
+	execution, err := c.watch(cmd.Context(), id, progress)
+	if cmd.Context().Err() != nil {
+		return fmt.Errorf("stopped watching; execution %d goes on: `jobnetes execution %d` shows it", id, id)
+	}
+	if err != nil {
+		return err
+	}
+	if o.output == outputJSON {
+		err = printJSON(out, viewExecution(execution))
+	} else if execution.GetStatus() == pb.ExecutionStatus_EXECUTION_STATUS_SUCCESS {
+		_, err = fmt.Fprintf(out, "execution %d success, output:\n%s\n", id, execution.GetOutput())
+	}
+	if err == nil && execution.GetStatus() != pb.ExecutionStatus_EXECUTION_STATUS_SUCCESS {
+		err = fmt.Errorf("execution %d %s: %s", id, executionStatus(execution.GetStatus()), oneLine(execution.GetErrorMsg()))
+	}
+	return err
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"sigs.k8s.io/yaml"
+
+	pb "github.com/jobnetes/jobnetes/proto"
+)
+
+// What -o json prints. The names are those of webadmin's JSON API; keys are
+// only ever added. docs/commands.md describes them.
+
+type workflowView struct {
+	ID         uint64          `json:"id"`
+	Name       string          `json:"name"`
+	Version    uint32          `json:"version"`
+	CreatedAt  *time.Time      `json:"createdAt"`
+	UpdatedAt  *time.Time      `json:"updatedAt"`
+	Definition json.RawMessage `json:"definition,omitempty"`
+}
+
+type executionView struct {
+	ID              uint64          `json:"id"`
+	WorkflowID      uint64          `json:"workflowId"`
+	Workflow        string          `json:"workflow"`
+	WorkflowVersion uint32          `json:"workflowVersion"`
+	Name            string          `json:"name"`
+	Status          string          `json:"status"`
+	Attempt         uint32          `json:"attempt"`
+	ErrorMsg        string          `json:"errorMsg"`
+	CreatedAt       *time.Time      `json:"createdAt"`
+	StartedAt       *time.Time      `json:"startedAt"`
+	EndedAt         *time.Time      `json:"endedAt"`
+	Input           json.RawMessage `json:"input,omitempty"`
+	Output          json.RawMessage `json:"output,omitempty"`
+	TaskExecutions  []taskView      `json:"taskExecutions,omitempty"`
+}
+
+type taskView struct {
+	ID            uint64          `json:"id"`
+	ParentID      *uint64         `json:"parentId"`
+	PrevID        *uint64         `json:"prevId"`
+	NextID        *uint64         `json:"nextId"`
+	ExecutionName string          `json:"executionName"`
+	TaskName      string          `json:"taskName"`
+	TaskType      string          `json:"taskType"`
+	Attempt       uint32          `json:"attempt"`
+	Status        string          `json:"status"`
+	ErrorReason   string          `json:"errorReason"`
+	ErrorMsg      string          `json:"errorMsg"`
+	StartedAt     *time.Time      `json:"startedAt"`
+	EndedAt       *time.Time      `json:"endedAt"`
+	Input         json.RawMessage `json:"input"`
+	Output        json.RawMessage `json:"output"`
+}
+
+func viewWorkflow(w *pb.Workflow) workflowView {
+	return workflowView{
+		ID: w.GetId(), Name: w.GetName(), Version: w.GetVersion(),
+		CreatedAt: timeOf(w.GetCreatedAt()), UpdatedAt: timeOf(w.GetUpdatedAt()), Definition: definitionValue(w.GetDefinition()),
+	}
+}
+
+func viewExecution(e *pb.Execution) executionView {
+	v := executionView{
+		ID: e.GetId(), WorkflowID: e.GetWorkflowId(), Workflow: e.GetWorkflowName(), WorkflowVersion: e.GetWorkflowVersion(),
+		Name: e.GetName(), Status: executionStatus(e.GetStatus()), Attempt: e.GetAttempt(), ErrorMsg: e.GetErrorMsg(),
+		CreatedAt: timeOf(e.GetCreatedAt()), StartedAt: timeOf(e.GetStartedAt()), EndedAt: timeOf(e.GetEndedAt()),
+		Input: jsonValue(e.GetInput()), Output: jsonValue(e.GetOutput()),
+	}
+	for _, t := range e.GetTasks() {
+		v.TaskExecutions = append(v.TaskExecutions, taskView{
+			ID: t.GetId(), ParentID: idOf(t.GetParentId()), PrevID: idOf(t.GetPrevId()), NextID: idOf(t.GetNextId()),
+			ExecutionName: t.GetExecutionName(), TaskName: t.GetTaskName(), TaskType: t.GetTaskType(), Attempt: t.GetAttempt(),
+			Status: taskStatus(t.GetStatus()), ErrorReason: t.GetErrorReason(), ErrorMsg: t.GetErrorMsg(),
+			StartedAt: timeOf(t.GetStartedAt()), EndedAt: timeOf(t.GetEndedAt()), Input: jsonValue(t.GetInput()), Output: jsonValue(t.GetOutput()),
+		})
+	}
+	return v
+}
+
+const (
+	executionStatusPrefix = "EXECUTION_STATUS_"
+	taskStatusPrefix      = "TASK_STATUS_"
+)
+
+// executionStatus is the word for a status: that of SQL, pages and flags.
+func executionStatus(s pb.ExecutionStatus) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), executionStatusPrefix))
+}
+
+func taskStatus(s pb.TaskStatus) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), taskStatusPrefix))
+}
+
+// jsonValue returns data as a value to embed: what is no JSON becomes a string.
+func jsonValue(data []byte) json.RawMessage {
+	if len(data) == 0 {
+		return nil
+	}
+	if json.Valid(data) {
+		return data
+	}
+	quoted, _ := json.Marshal(string(data)) // never fails
+	return quoted
+}
+
+// definitionValue is the same for a definition, which may be YAML.
+func definitionValue(definition []byte) json.RawMessage {
+	if len(definition) == 0 || json.Valid(definition) {
+		return jsonValue(definition)
+	}
+	converted, err := yaml.YAMLToJSON(definition)
+	if err != nil {
+		return jsonValue(definition)
+	}
+	return jsonValue(converted)
+}
+
+func timeOf(t *timestamppb.Timestamp) *time.Time {
+	if t == nil {
+		return nil
+	}
+	at := t.AsTime()
+	return &at
+}
+
+func idOf(id uint64) *uint64 {
+	if id == 0 {
+		return nil
+	}
+	return &id
+}
+
+// printJSON prints v indented, with numbers and strings as they were sent.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// printTable prints rows in columns.
+func printTable(w io.Writer, header string, rows [][]string) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if _, err := fmt.Fprintln(tw, strings.Join(strings.Fields(header), "\t")); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if _, err := fmt.Fprintln(tw, strings.TrimRight(strings.Join(row, "\t"), "\t ")); err != nil {
+			return err
+		}
+	}
+	return tw.Flush()
+}
+
+// localTime is a time for people, in their zone; "-" for none.
+func localTime(t *timestamppb.Timestamp) string {
+	if t == nil {
+		return "-"
+	}
+	return t.AsTime().Local().Format(time.DateTime)
+}
+
+// duration is how long something took, or has taken so far; "-" before it starts.
+func duration(start, end *timestamppb.Timestamp, now time.Time) string {
+	if start == nil {
+		return "-"
+	}
+	if end != nil {
+		now = end.AsTime()
+	}
+	d := now.Sub(start.AsTime())
+	if d < time.Minute {
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+// oneLine makes a text fit a line of a terminal: jobs write error messages, so
+// they may hold anything.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jobnetes/jobnetes/db"
+	"github.com/jobnetes/jobnetes/setting"
+	"github.com/jobnetes/jobnetes/webadmin"
+)
+
+func newWebadminCommand() *cobra.Command {
+	return serviceCommand("webadmin", "Run a webadmin: the pages that show executions", runWebadmin)
+}
+
+func runWebadmin(ctx context.Context, s setting.Settings, log *slog.Logger) error {
+	if s.Webadmin.Username == "" || s.Webadmin.Password == "" {
+		return errors.New("webadmin.username, webadmin.password: set both: without a password anybody could read inputs, outputs and logs")
+	}
+	gdb, store, err := openStore(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close(gdb) }()
+	pods, err := newKubeClient(s, log)
+	if err != nil {
+		return err
+	}
+	server, err := webadmin.New(webadmin.Config{Username: s.Webadmin.Username, Password: s.Webadmin.Password, Version: version()}, store, pods, log)
+	if err != nil {
+		return err
+	}
+	lis, err := listen(ctx, "webadmin.port", s.Webadmin.BindAddress, s.Webadmin.Port)
+	if err != nil {
+		return err
+	}
+	log.Info("webadmin listens", "address", lis.Addr().String())
+	return serveHTTP(ctx, lis, server.Handler(), log)
+}
+
+// serveHTTP serves until ctx ends, then lets the requests in flight end.
+func serveHTTP(ctx context.Context, lis net.Listener, h http.Handler, log *slog.Logger) error {
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(lis) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve HTTP on %s: %w", lis.Addr(), err)
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return server.Close()
+	}
+	return nil
+}
