@@ -96,20 +96,26 @@ func TestDialectsAgree(t *testing.T) {
 		for _, table := range []string{
 			"users", "workflows", "workflow_versions", "workflow_executions", "task_executions", "execution_events", "secrets", "v_executions", "v_tasks",
 		} {
-			rows, err := gdb.Raw("SELECT * FROM " + table + " WHERE 1 = 0").Rows()
-			if err != nil {
-				t.Fatal(err)
-			}
-			names, err := rows.Columns()
-			if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
-				t.Fatal(err)
-			}
-			columns[cfg.Driver][table] = slices.Clone(names)
+			columns[cfg.Driver][table] = columnsOf(t, gdb, table)
 		}
 	}
 	if diff := cmp.Diff(columns[MySQL], columns[SQLite]); diff != "" {
 		t.Errorf("columns (-mysql +sqlite):\n%s", diff)
 	}
+}
+
+func columnsOf(t *testing.T, gdb *gorm.DB, table string) []string {
+	t.Helper()
+	rows, err := gdb.Raw("SELECT * FROM " + table + " WHERE 1 = 0").Rows()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	names, err := rows.Columns()
+	if err := errors.Join(err, rows.Err()); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Clone(names)
 }
 
 func TestCreateDatabase(t *testing.T) {

@@ -2,6 +2,7 @@ package jobapi
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -33,23 +34,18 @@ func (s *Server) watchDatabase(ctx context.Context) {
 func (s *Server) checkDatabase(ctx context.Context, was bool) (serving bool) {
 	ctx, cancel := context.WithTimeout(ctx, maxPing)
 	defer cancel()
-	err := s.store.Ping(ctx)
-	if ctx.Err() != nil && err == nil {
-		err = ctx.Err()
-	}
-	switch {
-	case err == nil:
-		s.setHealth(healthpb.HealthCheckResponse_SERVING)
-		if !was {
-			s.log.Info("jobapi: the database answers again")
-		}
-	default:
+	if err := s.store.Ping(ctx); err != nil {
 		s.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)
-		if was {
+		if was && !errors.Is(ctx.Err(), context.Canceled) {
 			s.log.Error("jobapi: the database does not answer; health is NOT_SERVING until it does", "error", err)
 		}
+		return false
 	}
-	return err == nil
+	s.setHealth(healthpb.HealthCheckResponse_SERVING)
+	if !was {
+		s.log.Info("jobapi: the database answers again")
+	}
+	return true
 }
 
 // setHealth sets the status of the server as a whole ("") and of its service.

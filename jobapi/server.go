@@ -152,7 +152,9 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 		return fmt.Errorf("serve jobapi on %s: %w", lis.Addr(), err)
 	case <-ctx.Done():
 		s.stop()
-		<-ended
+		if err := <-ended; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			return fmt.Errorf("serve jobapi on %s: %w", lis.Addr(), err)
+		}
 		return nil
 	}
 }

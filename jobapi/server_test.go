@@ -67,8 +67,8 @@ func TestStopWaitsForCallsInFlight(t *testing.T) {
 	go func() { stopped <- b.stop() }()
 	<-b.server.stopping
 	select {
-	case <-stopped:
-		t.Error("the server did not wait for the call")
+	case err := <-stopped:
+		t.Errorf("the server did not wait for the call: %v", err)
 	default:
 	}
 	close(release)

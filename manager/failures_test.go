@@ -70,8 +70,8 @@ func (m *mocked) commits() *gomock.Call {
 		})
 }
 
-func (m *mocked) creates(err error) *gomock.Call {
-	return m.jobs.EXPECT().Create(gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, job *batchv1.Job) (*batchv1.Job, error) {
+func (m *mocked) creates(err error) {
+	m.jobs.EXPECT().Create(gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, job *batchv1.Job) (*batchv1.Job, error) {
 		if err != nil {
 			return nil, err
 		}

@@ -131,7 +131,8 @@ type mover struct {
 	execution dao.WorkflowExecution
 }
 
-func claim(s *service, executionID uint64) *mover {
+// claim takes the lease of the first execution.
+func claim(s *service) *mover {
 	s.t.Helper()
 	now := time.Now().Add(time.Second)
 	leases, err := s.store.Claim(s.t.Context(), "manager-1", now, now.Add(time.Hour), 1000)
@@ -139,27 +140,24 @@ func claim(s *service, executionID uint64) *mover {
 		s.t.Fatal(err)
 	}
 	for _, l := range leases {
-		if l.ExecutionID == executionID {
-			e, err := s.store.Execution(s.t.Context(), executionID)
+		if l.ExecutionID == 1 {
+			e, err := s.store.Execution(s.t.Context(), 1)
 			if err != nil {
 				s.t.Fatal(err)
 			}
 			return &mover{t: s.t, store: s.store, lease: l, execution: e}
 		}
 	}
-	s.t.Fatalf("execution %d could not be claimed", executionID)
+	s.t.Fatal("execution 1 could not be claimed")
 	return nil
 }
 
-// begin starts a task, in a parallel and after another one if these are given.
-func (m *mover) begin(name, taskType string, parent, prev *dao.TaskExecution) *dao.TaskExecution {
+// begin starts a task.
+func (m *mover) begin(name, taskType string) *dao.TaskExecution {
 	m.t.Helper()
 	m.execution.Status, m.execution.StartedAt = dao.ExecutionRunning, &began
 	task := &dao.TaskExecution{TaskName: name, TaskType: taskType, Attempt: 1, Input: `{"n": 1}`, Output: "{}", StartedAt: began}
-	if parent != nil {
-		task.SetIndex = new(uint32)
-	}
-	m.commit(dao.Transition{Type: dao.EventTaskStarted, Task: task, Parent: parent, Prev: prev})
+	m.commit(dao.Transition{Type: dao.EventTaskStarted, Task: task})
 	return task
 }
 

@@ -84,12 +84,8 @@ func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
 	var rows [][]string
 	for _, row := range treeOf(e.GetTasks()) {
 		t := row.task
-		why := oneLine(t.GetErrorReason())
-		if t.GetErrorMsg() != "" {
-			why += ": " + oneLine(t.GetErrorMsg())
-		}
 		rows = append(rows, []string{row.label, strconv.FormatUint(t.GetId(), 10), t.GetTaskType(), taskStatus(t.GetStatus()),
-			duration(t.GetStartedAt(), t.GetEndedAt(), now), why})
+			duration(t.GetStartedAt(), t.GetEndedAt(), now), why(t.GetErrorReason(), t.GetErrorMsg())})
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err

@@ -19,8 +19,8 @@ func TestExecutions(t *testing.T) {
 	for _, name := range []string{"nightly", "weekly", "nightly"} {
 		s.mustRun("start", name)
 	}
-	m := claim(s, 1)
-	m.end(m.begin("extract", "kube-job", nil, nil), dao.TaskFailed)
+	m := claim(s)
+	m.end(m.begin("extract", "kube-job"), dao.TaskFailed)
 	m.finish(dao.ExecutionFailed)
 
 	tests := map[string]struct {
@@ -67,8 +67,8 @@ func TestExecution(t *testing.T) {
 	s := setup(t, nil)
 	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
 	s.mustRun("start", "nightly", "-i", `{"n": 12345678901234567890}`)
-	m := claim(s, 1)
-	task := m.begin("extract", "kube-job", nil, nil)
+	m := claim(s)
+	task := m.begin("extract", "kube-job")
 	m.end(task, dao.TaskFailed)
 	m.finish(dao.ExecutionFailed)
 

@@ -40,7 +40,9 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 	log.Info("jobapi listens", "address", lis.Addr().String())
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return server.Serve(ctx, lis) })
-	g.Go(func() error { return serveMonitor(ctx, "jobapi.metrics-port", s.Jobapi.BindAddress, s.Jobapi.MetricsPort, store.Ping, log) })
+	g.Go(func() error {
+		return serveMonitor(ctx, "jobapi.metrics-port", s.Jobapi.BindAddress, s.Jobapi.MetricsPort, store.Ping, log)
+	})
 	return g.Wait()
 }
 

@@ -49,10 +49,10 @@ func TestLogs(t *testing.T) {
 	s := setup(t, logs)
 	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
 	s.mustRun("start", "nightly")
-	m := claim(s, 1)
-	extract := m.begin("extract", "kube-job", nil, nil)
-	load := m.begin("load", "kube-job", nil, nil)
-	m.begin("fan", "parallel", nil, nil)
+	m := claim(s)
+	extract := m.begin("extract", "kube-job")
+	load := m.begin("load", "kube-job")
+	m.begin("fan", "parallel")
 	if *extract.ExecutionName != "nightly-extract-1-1" || *load.ExecutionName != "nightly-load-2-1" {
 		t.Fatalf("the Jobs are %s and %s", *extract.ExecutionName, *load.ExecutionName)
 	}
@@ -102,9 +102,9 @@ func TestLogsGoOn(t *testing.T) {
 	s := setup(t, memoryLogs{"nightly-load-2-1": {"main": "three\n"}})
 	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
 	s.mustRun("start", "nightly")
-	m := claim(s, 1)
-	m.end(m.begin("extract", "kube-job", nil, nil), dao.TaskFailed)
-	m.begin("load", "kube-job", nil, nil)
+	m := claim(s)
+	m.end(m.begin("extract", "kube-job"), dao.TaskFailed)
+	m.begin("load", "kube-job")
 	stdout, stderr, err := s.run("logs", "1")
 	if !errors.Is(err, errSaid) || !strings.Contains(stdout, "three\n") || !strings.Contains(stderr, "logs of extract (task 1): ") {
 		t.Errorf("stdout %q, stderr %q, error %v", stdout, stderr, err)

@@ -41,7 +41,9 @@ func runManager(ctx context.Context, s setting.Settings, log *slog.Logger) error
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.Run(ctx) })
-	g.Go(func() error { return serveMonitor(ctx, "manager.metrics-port", s.Manager.BindAddress, s.Manager.MetricsPort, store.Ping, log) })
+	g.Go(func() error {
+		return serveMonitor(ctx, "manager.metrics-port", s.Manager.BindAddress, s.Manager.MetricsPort, store.Ping, log)
+	})
 	return g.Wait()
 }
 

@@ -23,7 +23,7 @@ func setupJob(t *testing.T) (*service, job) {
 	s := setup(t, nil)
 	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
 	s.mustRun("start", "nightly")
-	task := claim(s, 1).begin("extract", "kube-job", nil, nil)
+	task := claim(s).begin("extract", "kube-job")
 	tokens, err := token.NewTokens(testKey)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -87,11 +88,17 @@ func eventLine(e *pb.ExecutionEvent) string {
 	if e.GetTaskId() != 0 {
 		line += fmt.Sprintf("  %s (task %d)", e.GetTaskName(), e.GetTaskId())
 	}
-	switch reason, message := oneLine(e.GetReason()), oneLine(e.GetMessage()); {
-	case reason != "" && message != "":
-		line += "  " + reason + ": " + message
-	case reason+message != "":
-		line += "  " + reason + message
+	if why := why(e.GetReason(), e.GetMessage()); why != "" {
+		line += "  " + why
 	}
-	return line
+	return strings.TrimRight(line, " ")
+}
+
+// why joins a reason and a message, either of which may be missing.
+func why(reason, message string) string {
+	reason, message = oneLine(reason), oneLine(message)
+	if reason != "" && message != "" {
+		return reason + ": " + message
+	}
+	return reason + message
 }

@@ -249,7 +249,7 @@ func TestJobEnds(t *testing.T) {
 			if n := got.Status.Succeeded + got.Status.Failed; len(pods) != int(n) {
 				t.Fatalf("%d pods, want %d", len(pods), n)
 			}
-			work := string(r.jobDir(jobName).pod(pods[0].Name).work("c"))
+			work := r.jobDir(jobName).pod(pods[0].Name).work("c")
 			gotEnds := ends(&pods[0])
 			for i := range gotEnds {
 				gotEnds[i] = strings.ReplaceAll(gotEnds[i], work, "WORK")

@@ -118,7 +118,7 @@ func (r *Runner) spawn(t *tracked) (exited <-chan error, err error) {
 	}
 	defer func() { _ = log.Close() }()
 	args := append(slices.Clone(r.cfg.Runner), string(t.dir))
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // it outlives us: no context of ours may end it
 	cmd.Dir, cmd.Env = string(t.dir), baseEnv()
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
