@@ -12,6 +12,11 @@ type limit struct {
 	setting string
 }
 
+// maxDepth is how deep the arrays and objects of a value may be nested: far
+// above what people write, and far below 10,000, where JSON libraries give up,
+// for outputs are put into arrays on their way.
+const maxDepth = 1000
+
 // checkJSON refuses data unless it is one JSON value, in UTF-8, within the
 // limit. what is its name in the answer.
 func checkJSON(what string, data []byte, most limit) error {
@@ -29,5 +34,31 @@ func checkJSON(what string, data []byte, most limit) error {
 		}
 		return refuse(errInvalid, "the %s is not JSON: %v", what, err)
 	}
+	if depth := depthOf(data); depth > maxDepth {
+		return refuse(errInvalid, "the %s is nested %d levels deep, at most %d are allowed", what, depth, maxDepth)
+	}
 	return nil
+}
+
+// depthOf returns how deep valid JSON is nested.
+func depthOf(data []byte) int {
+	var (
+		depth, deepest int
+		inString       bool
+	)
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '"':
+			inString = !inString
+		case inString && c == '\\':
+			i++ // whatever follows does not end the string
+		case inString:
+		case c == '[' || c == '{':
+			depth++
+			deepest = max(deepest, depth)
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return deepest
 }

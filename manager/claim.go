@@ -8,10 +8,11 @@ import (
 )
 
 const (
-	// claimBatch is how many executions one look at the database may claim.
+	// claimBatch is how many executions one look at the database claims at the most.
 	claimBatch = 100
-	// passTimeout bounds what one pass waits for the database and the API server.
-	passTimeout = 30 * time.Second
+	// passTimeout bounds what one pass waits for the database and the API
+	// server, and so how long a manager takes to stop.
+	passTimeout = 20 * time.Second
 )
 
 // poll claims what can be claimed and puts all that is held into the queue:
@@ -26,16 +27,21 @@ func (m *Manager) poll(ctx context.Context) {
 	for _, id := range ids {
 		m.queue.add(id)
 	}
-	for m.claim(ctx) == claimBatch {
+	for room := m.cfg.MaxExecutions - len(ids); room > 0; {
+		batch := min(room, claimBatch)
+		if m.claim(ctx, batch) < batch {
+			return
+		}
+		room -= batch
 	}
 }
 
-// claim takes one batch of executions and returns how many they were.
-func (m *Manager) claim(ctx context.Context) int {
+// claim takes at most limit executions and returns how many they were.
+func (m *Manager) claim(ctx context.Context, limit int) int {
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	now := m.cfg.Now()
-	leases, err := m.store.Claim(ctx, m.cfg.Owner, now, now.Add(m.cfg.Lease), claimBatch)
+	leases, err := m.store.Claim(ctx, m.cfg.Owner, now, now.Add(m.cfg.Lease), limit)
 	if err != nil && ctx.Err() == nil {
 		m.log.ErrorContext(ctx, "claiming failed: executions wait until it succeeds", "error", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,4 +186,65 @@ func TestIsPermanent(t *testing.T) {
 			t.Errorf("%s: %t, want %t", name, got, tc.want)
 		}
 	}
+}
+
+// A wide parallel does not keep a worker until all of its Jobs are created.
+func TestWideParallelIsLaunchedInPasses(t *testing.T) {
+	t.Parallel()
+	m := newMocked(t)
+	var sets []string
+	for i := range launchesPerPass + 50 {
+		sets = append(sets, fmt.Sprintf(`[{"name": "t%d", "type": "kube-job", "job": {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "x"}]}}}}}]`, i))
+	}
+	owner, version := "m1", uint64(1)
+	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowVersionID: &version, WorkflowName: "w", Input: "{}", LeaseOwner: &owner, LeaseEpoch: 1}, nil)
+	m.store.EXPECT().Tasks(gomock.Any(), uint64(1)).Return(nil, nil)
+	m.store.EXPECT().WorkflowVersion(gomock.Any(), version).Return(dao.WorkflowVersion{Version: 1,
+		Definition: `{"name": "w", "tasks": [{"name": "fan", "type": "parallel", "task-sets": [` + strings.Join(sets, ",") + `]}]}`}, nil)
+	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
+		DoAndReturn(func(_ context.Context, _ dao.Lease, _ *dao.WorkflowExecution, ts []dao.Transition, _ time.Time) error {
+			for i, tr := range ts {
+				if tr.Type == dao.EventTaskStarted {
+					name := fmt.Sprintf("w-%s-1-1", tr.Task.TaskName)
+					tr.Task.ID, tr.Task.ExecutionName = uint64(i), &name
+				}
+			}
+			return nil
+		})
+	m.jobs.EXPECT().Cached(gomock.Any()).AnyTimes().DoAndReturn(func(string) *batchv1.Job {
+		job := &batchv1.Job{}
+		job.UID = "u1"
+		return job
+	})
+	m.store.EXPECT().MarkLaunched(gomock.Any(), gomock.Any(), "u1", gomock.Any()).AnyTimes().Return(nil)
+	var created atomic.Int32
+	m.jobs.EXPECT().Create(gomock.Any(), gomock.Any()).AnyTimes().DoAndReturn(func(_ context.Context, job *batchv1.Job) (*batchv1.Job, error) {
+		created.Add(1)
+		job.UID = "u1"
+		return job, nil
+	})
+	for _, want := range []int32{launchesPerPass, launchesPerPass + 50} {
+		if id, ok := m.queue.tryTake(); !ok || id != 1 {
+			t.Fatal("the execution does not wait for a worker")
+		}
+		m.reconcile(t.Context(), 1)
+		m.queue.done(1)
+		if got := created.Load(); got != want {
+			t.Fatalf("%d Jobs were created, want %d", got, want)
+		}
+	}
+	if _, ok := m.queue.tryTake(); ok {
+		t.Error("the execution is queued although nothing is left to do")
+	}
+}
+
+// A manager holds no more executions than it may; the others wait.
+func TestMaxExecutions(t *testing.T) {
+	t.Parallel()
+	m := newMocked(t)
+	m.cfg.MaxExecutions = 3 // and holds one
+	m.store.EXPECT().Claim(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 2).
+		Return([]dao.Lease{{ExecutionID: 2, Owner: "m1"}, {ExecutionID: 3, Owner: "m1"}}, nil)
+	m.poll(t.Context())
+	m.poll(t.Context()) // full: no Claim is expected
 }

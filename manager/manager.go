@@ -36,6 +36,9 @@ type Config struct {
 	PollInterval time.Duration
 	// Lease is how long a claim lasts without being renewed; default 15 s.
 	Lease time.Duration
+	// MaxExecutions is how many executions this manager holds at the most, which
+	// bounds its memory; others wait in the database. Default 5000.
+	MaxExecutions int
 	// Workers is how many executions are moved at once; default 16.
 	Workers int
 	// JobRetention is how long a finished Job is kept; default 1 h.
@@ -54,6 +57,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Lease == 0 {
 		c.Lease = 15 * time.Second
+	}
+	if c.MaxExecutions == 0 {
+		c.MaxExecutions = 5000
 	}
 	if c.Workers == 0 {
 		c.Workers = 16
@@ -81,11 +87,12 @@ type Manager struct {
 }
 
 // held is an execution that this manager holds the lease of. Only the worker
-// that has it from the queue touches x, failures and notBefore.
+// that has it from the queue touches x, more, failures and notBefore.
 type held struct {
 	lease     dao.Lease // as it was claimed
 	until     time.Time // as it was last renewed; under Manager.mu
 	x         *engine.Execution
+	more      bool      // Jobs are left to be launched by the next pass
 	failures  int       // in a row
 	notBefore time.Time // when to try again after a failure
 }

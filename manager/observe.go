@@ -22,8 +22,14 @@ const (
 	jobInvalid  = "JobInvalid"  // the API server will never accept the Job
 )
 
-// actAtOnce is how many Jobs of one execution are created or read at once.
-const actAtOnce = 16
+const (
+	// actAtOnce is how many Jobs of one execution are created or read at once.
+	actAtOnce = 16
+	// launchesPerPass is how many Jobs a pass creates before it lets other
+	// executions have the worker: a wide parallel must not hold them up, and a
+	// pass has to end in time.
+	launchesPerPass = 200
+)
 
 // observe looks what became of the Jobs of the execution's running tasks, and
 // creates those that are missing. It returns what it has seen, and the errors
@@ -36,7 +42,15 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]engine.Observation, e
 		errs []error
 	)
 	g.SetLimit(actAtOnce)
+	launches := 0
+	h.more = false
 	for _, row := range h.x.RunningJobs() {
+		if row.JobUID == nil {
+			if launches++; launches > launchesPerPass {
+				h.more = true
+				continue
+			}
+		}
 		job := m.jobs.Cached(*row.ExecutionName)
 		if row.JobUID != nil && job != nil && string(job.UID) == *row.JobUID && !kube.Finished(job) {
 			continue // runs: by far the most frequent case, and it costs nothing

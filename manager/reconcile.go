@@ -44,6 +44,9 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	switch {
 	case err == nil:
 		h.failures = 0
+		if h.more {
+			m.queue.add(id)
+		}
 	case errors.Is(err, dao.ErrConflict):
 		// Another manager's by now, or a job recorded an output at the last
 		// moment: what is in memory is out of date, and loading will tell.

@@ -62,11 +62,12 @@ type K8s struct {
 
 // Manager is manager.*.
 type Manager struct {
-	PollInterval time.Duration `mapstructure:"poll-interval"`
-	Lease        time.Duration `mapstructure:"lease"`
-	Workers      int           `mapstructure:"workers"`
-	BindAddress  string        `mapstructure:"bind-address"`
-	MetricsPort  int           `mapstructure:"metrics-port"`
+	PollInterval  time.Duration `mapstructure:"poll-interval"`
+	Lease         time.Duration `mapstructure:"lease"`
+	MaxExecutions int           `mapstructure:"max-executions"`
+	Workers       int           `mapstructure:"workers"`
+	BindAddress   string        `mapstructure:"bind-address"`
+	MetricsPort   int           `mapstructure:"metrics-port"`
 }
 
 // Jobapi is jobapi.*.
@@ -104,7 +105,7 @@ func defaults() Settings {
 		Log:      Log{Level: "info", Format: "text"},
 		DB:       DB{Driver: "mysql", User: "root", Host: "127.0.0.1", Port: 3306, Name: "jobnetes"},
 		K8s:      K8s{Mode: ModeCluster, JobNamespace: "default", JobRetention: time.Hour, RelistInterval: 30 * time.Second},
-		Manager:  Manager{PollInterval: time.Second, Lease: 15 * time.Second, Workers: 16, MetricsPort: 9090},
+		Manager:  Manager{PollInterval: time.Second, Lease: 15 * time.Second, MaxExecutions: 5000, Workers: 16, MetricsPort: 9090},
 		Jobapi:   Jobapi{Port: 50051, Username: "jobnetesadmin", MaxInput: 1 << 20, MaxOutput: 1 << 20, MetricsPort: 9091},
 		Webadmin: Webadmin{Port: 8081, Username: "jobnetesadmin"},
 	}
@@ -248,6 +249,7 @@ func (s *Settings) check() []error {
 	want(s.K8s.RelistInterval >= time.Second, "k8s.relist-interval", "%s is under 1s", s.K8s.RelistInterval)
 	want(s.Manager.PollInterval >= 10*time.Millisecond, "manager.poll-interval", "%s is under 10ms", s.Manager.PollInterval)
 	want(s.Manager.Lease >= 2*time.Second, "manager.lease", "%s is under 2s: any hiccup would lose it", s.Manager.Lease)
+	want(s.Manager.MaxExecutions >= 1, "manager.max-executions", "%d is under 1", s.Manager.MaxExecutions)
 	want(s.Manager.Workers >= 1 && s.Manager.Workers <= 1000, "manager.workers", "%d is not from 1 to 1000", s.Manager.Workers)
 	want(s.Jobapi.MaxInput > 0 && s.Jobapi.MaxInput <= maxValue, "jobapi.max-input-bytes", "%d is not from 1 to %d", s.Jobapi.MaxInput, maxValue)
 	want(s.Jobapi.MaxOutput > 0 && s.Jobapi.MaxOutput <= maxValue, "jobapi.max-output-bytes", "%d is not from 1 to %d", s.Jobapi.MaxOutput, maxValue)

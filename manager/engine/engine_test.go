@@ -135,7 +135,7 @@ func TestDecide(t *testing.T) {
 			input:      `{}`,
 			wantLog:    []string{"ExecutionStarted", "TaskStarted check", "TaskFailed check ConditionError", "ExecutionFailed ConditionError"},
 			wantStatus: dao.ExecutionFailed, wantOutput: `{}`,
-			wantError: `task "check" failed: ConditionError: condition "$.value > 3"`,
+			wantError: "task \"check\" failed: ConditionError: condition `$.value > 3`: ",
 		},
 		"an input that is not JSON fails the execution": {
 			definition: workflow(job("a", "")),
@@ -285,8 +285,11 @@ func TestMessagesAreCut(t *testing.T) {
 	p := newPlay(t, workflow(job("a", "")), "{}", nil)
 	p.decide(t)
 	p.decide(t, Observation{TaskID: 1, Message: "\xff" + strings.Repeat("é", maxMessage)})
+	if reason := cut(strings.Repeat("R", 300), maxReason); len(reason) != maxReason {
+		t.Errorf("a reason of %d bytes", len(reason))
+	}
 	a := p.task(t, "a")
-	if len(a.ErrorMsg) > maxMessage+len("...") || !strings.HasSuffix(a.ErrorMsg, "...") || strings.ToValidUTF8(a.ErrorMsg, "") != a.ErrorMsg {
+	if len(a.ErrorMsg) > maxMessage || !strings.HasSuffix(a.ErrorMsg, "...") || strings.ToValidUTF8(a.ErrorMsg, "") != a.ErrorMsg {
 		t.Errorf("message of %d bytes, ends %q", len(a.ErrorMsg), a.ErrorMsg[len(a.ErrorMsg)-8:])
 	}
 	if a.ErrorReason != Unknown {

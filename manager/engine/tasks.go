@@ -31,8 +31,9 @@ const (
 	// a database refuses statements over its max_allowed_packet, 16 MiB on
 	// MariaDB, and quoting may double it.
 	MaxParallelOutput = 4 << 20
-	// maxMessage bounds error_msg, in bytes.
+	// maxMessage and maxReason bound error_msg and error_reason, in bytes.
 	maxMessage = 4096
+	maxReason  = 255
 	// maxNamed is how many failed sets a parallel's message names.
 	maxNamed = 3
 )
@@ -77,7 +78,7 @@ func (x *Execution) endSuccess(t *task, output string) {
 }
 
 func (x *Execution) endFailed(t *task, reason, message string) {
-	t.row.ErrorReason, t.row.ErrorMsg = cmp.Or(reason, Unknown), cut(message)
+	t.row.ErrorReason, t.row.ErrorMsg = cmp.Or(cut(reason, maxReason), Unknown), cut(message, maxMessage)
 	x.end(t, dao.TaskFailed)
 	x.emit(dao.Transition{Type: dao.EventTaskFailed, Task: t.row, Reason: t.row.ErrorReason, Message: t.row.ErrorMsg})
 }
@@ -120,7 +121,7 @@ func choose(d *schema.Task, input string) (next, reason, message string) {
 	for _, c := range d.Choices {
 		taken, err := c.Condition.Eval([]byte(input))
 		if err != nil {
-			return "", ConditionError, fmt.Sprintf("condition %q: %v", c.Condition, err)
+			return "", ConditionError, err.Error()
 		}
 		if taken {
 			return c.Next, "", ""
@@ -177,7 +178,7 @@ func (x *Execution) endExecution(last *task) {
 
 func (x *Execution) fail(reason, message string) {
 	at := x.now
-	x.row.Status, x.row.ErrorMsg, x.row.EndedAt = dao.ExecutionFailed, cut(message), &at
+	x.row.Status, x.row.ErrorMsg, x.row.EndedAt = dao.ExecutionFailed, cut(message, maxMessage), &at
 	x.emit(dao.Transition{Type: dao.EventExecutionFailed, Reason: reason, Message: x.row.ErrorMsg})
 }
 
@@ -190,12 +191,14 @@ func failure(row *dao.TaskExecution) string {
 	return s
 }
 
-// cut makes a message fit to be kept: valid UTF-8, and not too long.
-func cut(s string) string {
-	if len(s) > maxMessage {
-		s = s[:maxMessage-len("...")] + "..."
+// cut makes a text fit to be kept: valid UTF-8, and at most limit bytes.
+func cut(s string, limit int) string {
+	const end = "..."
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit-len(end)], "") + end
 	}
-	return strings.ToValidUTF8(s, "?")
+	return s
 }
 
 func sortByID(rows []*dao.TaskExecution) {
