@@ -36,7 +36,12 @@ func executionToProto(e dao.WorkflowExecution) *pb.Execution {
 }
 
 func taskToProto(t *dao.TaskExecution) *pb.TaskExecution {
+	set := uint32(0)
+	if t.SetIndex != nil {
+		set = *t.SetIndex + 1
+	}
 	return &pb.TaskExecution{
+		SetNumber: set,
 		Id: t.ID, ParentId: orZero(t.ParentTaskExecutionID), PrevId: orZero(t.PrevTaskExecutionID), NextId: orZero(t.NextTaskExecutionID),
 		TaskName: t.TaskName, TaskType: t.TaskType, ExecutionName: orZero(t.ExecutionName), Attempt: t.Attempt,
 		Status: pb.TaskStatus(t.Status) + 1, Input: []byte(t.Input), Output: []byte(t.Output), ErrorReason: t.ErrorReason, ErrorMsg: t.ErrorMsg,

@@ -1056,6 +1056,7 @@ type TaskExecution struct {
 	ErrorMsg      string                 `protobuf:"bytes,13,opt,name=error_msg,json=errorMsg,proto3" json:"error_msg,omitempty"`
 	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	SetNumber     uint32                 `protobuf:"varint,16,opt,name=set_number,json=setNumber,proto3" json:"set_number,omitempty"` // which set of the parallel, from 1; 0: of none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1193,6 +1194,13 @@ func (x *TaskExecution) GetEndedAt() *timestamppb.Timestamp {
 		return x.EndedAt
 	}
 	return nil
+}
+
+func (x *TaskExecution) GetSetNumber() uint32 {
+	if x != nil {
+		return x.SetNumber
+	}
+	return 0
 }
 
 type WatchExecutionRequest struct {
@@ -1541,7 +1549,7 @@ const file_jobapi_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
 	"\bended_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12+\n" +
-	"\x05tasks\x18\x0e \x03(\v2\x15.jobapi.TaskExecutionR\x05tasks\"\xf5\x03\n" +
+	"\x05tasks\x18\x0e \x03(\v2\x15.jobapi.TaskExecutionR\x05tasks\"\x94\x04\n" +
 	"\rTaskExecution\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1b\n" +
 	"\tparent_id\x18\x02 \x01(\x04R\bparentId\x12\x17\n" +
@@ -1559,7 +1567,9 @@ const file_jobapi_proto_rawDesc = "" +
 	"\terror_msg\x18\r \x01(\tR\berrorMsg\x129\n" +
 	"\n" +
 	"started_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
-	"\bended_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\"M\n" +
+	"\bended_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x1d\n" +
+	"\n" +
+	"set_number\x18\x10 \x01(\rR\tsetNumber\"M\n" +
 	"\x15WatchExecutionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12$\n" +
 	"\x0eafter_event_id\x18\x02 \x01(\x04R\fafterEventId\"\xde\x01\n" +

@@ -124,8 +124,8 @@ func treeOf(tasks []*pb.TaskExecution) []taskRow {
 	)
 	list = func(t *pb.TaskExecution, mark, indent string) {
 		rows = append(rows, taskRow{t, mark + t.GetTaskName()})
-		for i, head := range after[place{t.GetId(), 0}] {
-			list(head, fmt.Sprintf("%s  [%d] ", indent, i+1), indent+"      ")
+		for _, head := range after[place{t.GetId(), 0}] {
+			list(head, fmt.Sprintf("%s  [%d] ", indent, head.GetSetNumber()), indent+"      ")
 		}
 		for _, next := range after[place{t.GetParentId(), t.GetId()}] {
 			list(next, indent, indent)

@@ -109,10 +109,11 @@ func TestTreeOf(t *testing.T) {
 	for _, row := range []struct {
 		name             string
 		id, parent, prev uint64
+		set              uint32
 	}{
-		{"one", 1, 0, 0}, {"two", 2, 0, 1}, {"a1", 3, 2, 0}, {"b1", 4, 2, 0}, {"a2", 5, 2, 3}, {"c1", 6, 4, 0}, {"three", 7, 0, 2},
+		{"one", 1, 0, 0, 0}, {"two", 2, 0, 1, 0}, {"a1", 3, 2, 0, 1}, {"b1", 4, 2, 0, 2}, {"a2", 5, 2, 3, 1}, {"c1", 6, 4, 0, 1}, {"three", 7, 0, 2, 0},
 	} {
-		tasks = append(tasks, &pb.TaskExecution{Id: row.id, TaskName: row.name, ParentId: row.parent, PrevId: row.prev})
+		tasks = append(tasks, &pb.TaskExecution{Id: row.id, TaskName: row.name, ParentId: row.parent, PrevId: row.prev, SetNumber: row.set})
 	}
 	var got []string
 	for _, row := range treeOf(tasks) {

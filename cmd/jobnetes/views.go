@@ -50,6 +50,7 @@ type taskView struct {
 	ParentID      *uint64         `json:"parentId"`
 	PrevID        *uint64         `json:"prevId"`
 	NextID        *uint64         `json:"nextId"`
+	SetNumber     uint32          `json:"setNumber,omitempty"`
 	ExecutionName string          `json:"executionName"`
 	TaskName      string          `json:"taskName"`
 	TaskType      string          `json:"taskType"`
@@ -79,7 +80,7 @@ func viewExecution(e *pb.Execution) executionView {
 	}
 	for _, t := range e.GetTasks() {
 		v.TaskExecutions = append(v.TaskExecutions, taskView{
-			ID: t.GetId(), ParentID: idOf(t.GetParentId()), PrevID: idOf(t.GetPrevId()), NextID: idOf(t.GetNextId()),
+			ID: t.GetId(), ParentID: idOf(t.GetParentId()), PrevID: idOf(t.GetPrevId()), NextID: idOf(t.GetNextId()), SetNumber: t.GetSetNumber(),
 			ExecutionName: t.GetExecutionName(), TaskName: t.GetTaskName(), TaskType: t.GetTaskType(), Attempt: t.GetAttempt(),
 			Status: taskStatus(t.GetStatus()), ErrorReason: t.GetErrorReason(), ErrorMsg: t.GetErrorMsg(),
 			StartedAt: timeOf(t.GetStartedAt()), EndedAt: timeOf(t.GetEndedAt()), Input: jsonValue(t.GetInput()), Output: jsonValue(t.GetOutput()),
