@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"time"
 
-	mysqldriver "github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
 )
 
@@ -29,6 +28,9 @@ var (
 	// ErrUnavailable says that the database could not be reached or gave up;
 	// the same call may succeed later.
 	ErrUnavailable = errors.New("database unavailable")
+	// ErrRefused says that the database will refuse the same statement again,
+	// because of what is in it: a value is too large, or breaks a constraint.
+	ErrRefused = errors.New("refused by the database")
 )
 
 // Store is the way to the tables. It is safe for concurrent use.
@@ -44,8 +46,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	return translate(s.db.WithContext(ctx).Exec("SELECT 1").Error, "ping the database")
 }
 
-// attempts is how often a transaction that lost a deadlock, or found SQLite's
-// file locked, is run in all.
+// attempts is how often a transaction that lost a deadlock is run in all.
 const attempts = 4
 
 // tx runs fn in one transaction, again if the database asks for that, so fn
@@ -54,24 +55,11 @@ func (s *Store) tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	var err error
 	for range attempts {
 		err = s.db.WithContext(ctx).Transaction(fn)
-		if !isRetryable(err) || ctx.Err() != nil {
+		if !isDeadlock(err) || ctx.Err() != nil {
 			break
 		}
 	}
 	return err
-}
-
-const (
-	mysqlLockWait    = 1205
-	mysqlDeadlock    = 1213
-	mysqlReadOnly    = 1290
-	mysqlTooManyConn = 1040
-	mysqlShutdown    = 1053
-)
-
-func isRetryable(err error) bool {
-	var my *mysqldriver.MySQLError
-	return errors.As(err, &my) && (my.Number == mysqlDeadlock || my.Number == mysqlLockWait)
 }
 
 // translate gives a driver's error its meaning and says what was being done.
@@ -89,23 +77,11 @@ func translate(err error, format string, args ...any) error {
 		return fmt.Errorf("%s: %w: %w", doing, ErrDuplicate, err)
 	case isUnavailable(err):
 		return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, err)
+	case isRefused(err):
+		return fmt.Errorf("%s: %w: %w", doing, ErrRefused, err)
 	default:
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-}
-
-// isUnavailable tells a database that is away, or too busy, from one that
-// refuses a statement.
-func isUnavailable(err error) bool {
-	var my *mysqldriver.MySQLError
-	if errors.As(err, &my) {
-		switch my.Number {
-		case mysqlLockWait, mysqlDeadlock, mysqlReadOnly, mysqlTooManyConn, mysqlShutdown:
-			return true
-		}
-		return false
-	}
-	return isConnectionError(err) || isBusySQLite(err)
 }
 
 // one wants exactly one row to have been matched by a conditional write.

@@ -11,24 +11,75 @@ import (
 	mysqldriver "github.com/go-sql-driver/mysql"
 )
 
-// SQLite's result codes SQLITE_BUSY and SQLITE_LOCKED, without the extended bits.
+// Error numbers of MySQL and MariaDB.
 const (
-	sqliteBusy   = 5
-	sqliteLocked = 6
+	mysqlTooManyConn    = 1040
+	mysqlShutdown       = 1053
+	mysqlPacketTooLarge = 1153
+	mysqlLockWait       = 1205
+	mysqlDeadlock       = 1213
+	mysqlOutOfRange     = 1264
+	mysqlReadOnly       = 1290
+	mysqlWrongValue     = 1366
+	mysqlDataTooLong    = 1406
+	mysqlNoParentRow    = 1452
+	mysqlCheck          = 3819
+	mariadbCheck        = 4025
 )
 
-func isConnectionError(err error) bool {
+// Result codes of SQLite, without the extended bits.
+const (
+	sqliteBusy       = 5
+	sqliteLocked     = 6
+	sqliteTooBig     = 18
+	sqliteConstraint = 19
+)
+
+func isDeadlock(err error) bool {
+	n := mysqlNumber(err)
+	return n == mysqlDeadlock || n == mysqlLockWait
+}
+
+// isUnavailable tells a database that is away, or too busy, from one that
+// refuses a statement.
+func isUnavailable(err error) bool {
+	switch mysqlNumber(err) {
+	case mysqlTooManyConn, mysqlShutdown, mysqlLockWait, mysqlDeadlock, mysqlReadOnly:
+		return true
+	}
+	switch sqliteCode(err) {
+	case sqliteBusy, sqliteLocked:
+		return true
+	}
 	var netErr net.Error
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr)
 }
 
-func isBusySQLite(err error) bool {
-	var lite *sqlite.Error
-	if !errors.As(err, &lite) {
-		return false
+// isRefused tells an error that the same statement will give again.
+func isRefused(err error) bool {
+	switch mysqlNumber(err) {
+	case mysqlPacketTooLarge, mysqlOutOfRange, mysqlWrongValue, mysqlDataTooLong, mysqlNoParentRow, mysqlCheck, mariadbCheck:
+		return true
 	}
-	code := lite.Code() & 0xff
-	return code == sqliteBusy || code == sqliteLocked
+	switch sqliteCode(err) {
+	case sqliteTooBig, sqliteConstraint:
+		return true
+	}
+	return errors.Is(err, mysqldriver.ErrPktTooLarge)
+}
+
+func mysqlNumber(err error) uint16 {
+	if my, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
+		return my.Number
+	}
+	return 0
+}
+
+func sqliteCode(err error) int {
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code() & 0xff
+	}
+	return 0
 }

@@ -44,27 +44,21 @@ func (s *Store) Claim(ctx context.Context, owner string, now, until time.Time, l
 	return leases, nil
 }
 
-// Renew extends every lease that owner still holds and returns their
-// executions' ids. A lease that is not among them is lost.
-func (s *Store) Renew(ctx context.Context, owner string, until time.Time) ([]uint64, error) {
-	var ids []uint64
+// Renew extends every lease that owner holds, and returns them: one that the
+// caller has and is not among them is lost; one that it does not have is from a
+// claim whose answer was lost.
+func (s *Store) Renew(ctx context.Context, owner string, until time.Time) ([]Lease, error) {
+	var leases []Lease
 	err := s.tx(ctx, func(tx *gorm.DB) error {
-		ids = nil
+		leases = nil
 		res := tx.Exec("UPDATE workflow_executions SET lease_until = ?, wake_at = ? WHERE lease_owner = ?", micros(until), micros(until), owner)
 		if res.Error != nil {
 			return res.Error
 		}
-		return tx.Table("workflow_executions").Where("lease_owner = ?", owner).Order("id").Pluck("id", &ids).Error
+		return tx.Table("workflow_executions").Select("id AS execution_id, lease_owner AS owner, lease_epoch AS epoch, lease_until AS until").
+			Where("lease_owner = ?", owner).Order("id").Find(&leases).Error
 	})
-	return ids, translate(err, "renew the leases of %s", owner)
-}
-
-// Release gives a lease back: the execution can be claimed from wakeAt on.
-// ErrConflict if it is no longer held.
-func (s *Store) Release(ctx context.Context, l Lease, wakeAt time.Time) error {
-	res := s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET lease_owner = NULL, lease_until = NULL, wake_at = ? "+
-		"WHERE id = ? AND lease_owner = ? AND lease_epoch = ?", micros(wakeAt), l.ExecutionID, l.Owner, l.Epoch)
-	return translate(one(res), "release execution %d", l.ExecutionID)
+	return leases, translate(err, "renew the leases of %s", owner)
 }
 
 // ReleaseAll gives every lease of owner back, at shutdown.

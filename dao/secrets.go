@@ -16,8 +16,13 @@ type secret struct {
 // TableName tells gorm.
 func (secret) TableName() string { return "secrets" }
 
-// TokenKey is the name of the secret that task tokens are signed with.
-const TokenKey = "task-token-key"
+// The secrets there are.
+const (
+	// TokenKey is what task tokens are signed with.
+	TokenKey = "task-token-key"
+	// Installation is the random name of this database, for the labels of Jobs.
+	Installation = "installation"
+)
 
 // Secret returns the secret of that name; the first who asks for it, of all
 // services, makes it what fresh is.

@@ -105,17 +105,23 @@ func (s *Store) RecordedOutput(ctx context.Context, taskID uint64) (*string, uin
 	return t.RecordedOutput, t.RecordedRev, translate(err, "read the recorded output of task %d", taskID)
 }
 
-// MarkLaunched notes that the task's Job exists. ErrConflict if the row says
-// that it is another one.
-func (s *Store) MarkLaunched(ctx context.Context, taskID uint64, uid string, now time.Time) error {
-	res := s.db.WithContext(ctx).Exec("UPDATE task_executions SET job_uid = ?, updated_at = ? WHERE id = ? AND (job_uid IS NULL OR job_uid = ?)",
-		uid, micros(now), taskID, uid)
+// MarkLaunched notes that a running task's Job exists. ErrConflict if l is no
+// longer in force, the task has ended, or the row says that it is another Job.
+func (s *Store) MarkLaunched(ctx context.Context, l Lease, taskID uint64, uid string, now time.Time) error {
+	res := s.db.WithContext(ctx).Exec("UPDATE task_executions SET job_uid = ?, updated_at = ? WHERE id = ? AND status = ? AND (job_uid IS NULL OR job_uid = ?) "+
+		"AND EXISTS (SELECT 1 FROM workflow_executions e WHERE e.id = ? AND e.lease_owner = ? AND e.lease_epoch = ?)",
+		uid, micros(now), taskID, TaskRunning, uid, l.ExecutionID, l.Owner, l.Epoch)
 	return translate(one(res), "mark the Job of task %d as launched", taskID)
 }
 
-// EndedTasks returns which of the tasks have ended.
-func (s *Store) EndedTasks(ctx context.Context, taskIDs []uint64) ([]uint64, error) {
-	var ended []uint64
-	err := s.db.WithContext(ctx).Table("task_executions").Where("id IN ? AND status <> ?", taskIDs, TaskRunning).Pluck("id", &ended).Error
+// EndedTasks returns, of the tasks with those ids that have ended, the Jobs'
+// names by id.
+func (s *Store) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]string, error) {
+	var rows []TaskExecution
+	err := s.db.WithContext(ctx).Select("id, execution_name").Where("id IN ? AND status <> ? AND execution_name IS NOT NULL", taskIDs, TaskRunning).Find(&rows).Error
+	ended := make(map[uint64]string, len(rows))
+	for _, r := range rows {
+		ended[r.ID] = *r.ExecutionName
+	}
 	return ended, translate(err, "look which tasks have ended")
 }

@@ -149,16 +149,19 @@ func TestMarkLaunched(t *testing.T) {
 	onEach(t, func(t *testing.T, s bundle) {
 		l, e := s.claimed(t)
 		a := s.start(t, l, e)
-		for uid, want := range map[string]error{"u1": nil} {
-			if err := s.MarkLaunched(t.Context(), a.ID, uid, now); !errors.Is(err, want) {
-				t.Errorf("MarkLaunched(%s): %v, want %v", uid, err, want)
-			}
+		if err := s.MarkLaunched(t.Context(), l, a.ID, "u1", now); err != nil {
+			t.Errorf("MarkLaunched: %v", err)
 		}
-		if err := s.MarkLaunched(t.Context(), a.ID, "u1", now); err != nil {
+		if err := s.MarkLaunched(t.Context(), l, a.ID, "u1", now); err != nil {
 			t.Errorf("the same once more: %v", err)
 		}
-		if err := s.MarkLaunched(t.Context(), a.ID, "u2", now); !errors.Is(err, ErrConflict) {
+		if err := s.MarkLaunched(t.Context(), l, a.ID, "u2", now); !errors.Is(err, ErrConflict) {
 			t.Errorf("another one: %v, want ErrConflict", err)
+		}
+		stale := l
+		stale.Epoch--
+		if err := s.MarkLaunched(t.Context(), stale, a.ID, "u1", now); !errors.Is(err, ErrConflict) {
+			t.Errorf("by a lease that is over: %v, want ErrConflict", err)
 		}
 		if ended, err := s.EndedTasks(t.Context(), []uint64{a.ID}); err != nil || len(ended) != 0 {
 			t.Errorf("EndedTasks: %v, %v", ended, err)

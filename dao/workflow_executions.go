@@ -95,7 +95,7 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Ti
 	var id uint64
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		var w Workflow
-		if err := tx.Select(workflowColumns+workflowDefinition).Where("id = ?", n.WorkflowID).Take(&w).Error; err != nil {
+		if err := tx.Clauses(lockRow(tx)...).Select(workflowColumns+workflowDefinition).Where("id = ?", n.WorkflowID).Take(&w).Error; err != nil {
 			return err
 		}
 		v, err := ensureVersion(tx, w, now)
@@ -169,7 +169,7 @@ func (s *Store) PinVersion(ctx context.Context, l Lease, now time.Time) (Workflo
 	var v WorkflowVersion
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		var w Workflow
-		err := tx.Select(workflowColumns+workflowDefinition).
+		err := tx.Clauses(lockRow(tx)...).Select(workflowColumns+workflowDefinition).
 			Where("id = (SELECT workflow_id FROM workflow_executions WHERE id = ?)", l.ExecutionID).Take(&w).Error
 		if err != nil {
 			return err

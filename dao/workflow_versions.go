@@ -39,12 +39,10 @@ func (s *Store) WorkflowVersions(ctx context.Context, workflowID uint64, limit i
 }
 
 // ensureVersion returns the version that holds w's definition, making it if the
-// latest one differs: users may INSERT and UPDATE workflows by SQL.
+// latest one differs: users may INSERT and UPDATE workflows by SQL. The caller
+// has w's row locked since it was read, so that versions are made one after
+// another, and none of a definition that is out of date.
 func ensureVersion(tx *gorm.DB, w Workflow, now time.Time) (WorkflowVersion, error) {
-	// The workflow's row is the lock that numbers versions one after another.
-	if err := tx.Clauses(lockRow(tx)...).Select("id").Where("id = ?", w.ID).Take(&Workflow{}).Error; err != nil {
-		return WorkflowVersion{}, err
-	}
 	var last WorkflowVersion
 	err := notFoundIsNil(tx.Select(versionColumns).Where("workflow_id = ?", w.ID).Order("version DESC").Take(&last).Error)
 	if err != nil || (last.Version > 0 && last.Definition == w.Definition) {

@@ -3,6 +3,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -41,6 +42,8 @@ type Config struct {
 	Path string
 	// MaxConns bounds the open connections; 0 means 32.
 	MaxConns int
+	// Log takes what the driver says of broken connections; nil: slog's default.
+	Log *slog.Logger
 }
 
 const (
@@ -71,6 +74,11 @@ func Open(ctx context.Context, cfg Config) (*gorm.DB, error) {
 		return nil, fmt.Errorf("open database %s: %w", where, err)
 	}
 	conns := cfg.MaxConns
+	if cfg.Driver == SQLite {
+		// One writer at a time is all that SQLite has, and it lets those who wait
+		// try again by chance; the pool's queue is fair.
+		conns = 1
+	}
 	if conns == 0 {
 		conns = defaultMaxConns
 	}
@@ -133,6 +141,7 @@ func mysqlConfig(cfg Config) (*mysqldriver.Config, error) {
 		c.User, c.Passwd, c.DBName = cfg.User, cfg.Password, cfg.Name
 		c.Net, c.Addr = "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port))
 	}
+	c.Logger = driverLog{cmp.Or(cfg.Log, slog.Default())}
 	c.ParseTime = true         // DATETIME as time.Time ...
 	c.Loc = time.UTC           // ... in UTC
 	c.ClientFoundRows = true   // RowsAffected counts matches: a compare-and-set that changes nothing has still won
@@ -158,6 +167,12 @@ func mysqlConfig(cfg Config) (*mysqldriver.Config, error) {
 	}
 	return c, nil
 }
+
+// driverLog is the driver's logger.
+type driverLog struct{ log *slog.Logger }
+
+// Print logs what the driver says; the error that follows says more.
+func (l driverLog) Print(v ...any) { l.log.Warn("database driver", "message", fmt.Sprint(v...)) }
 
 // readCommitted connects with that isolation level: every write of dao is
 // conditional on what was read, so that nothing would be gained by REPEATABLE

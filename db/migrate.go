@@ -167,7 +167,7 @@ func lockMigrations(ctx context.Context, gdb *gorm.DB, pool *sql.DB) (func(), er
 		return nil, fmt.Errorf("lock the migrations: %w", err)
 	}
 	var got sql.NullInt64
-	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('jobnetes_migrate.', DATABASE()), 50)").Scan(&got)
+	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('jobnetes.', MD5(DATABASE())), 50)").Scan(&got)
 	if err == nil && got.Int64 != 1 {
 		err = errors.New("another migration has held the lock for 50 s: let it end, then try again")
 	}
@@ -177,7 +177,7 @@ func lockMigrations(ctx context.Context, gdb *gorm.DB, pool *sql.DB) (func(), er
 	}
 	return func() {
 		ctx := context.WithoutCancel(ctx)
-		_, _ = conn.ExecContext(ctx, "DO RELEASE_LOCK(CONCAT('jobnetes_migrate.', DATABASE()))")
+		_, _ = conn.ExecContext(ctx, "DO RELEASE_LOCK(CONCAT('jobnetes.', MD5(DATABASE())))")
 		_ = conn.Close()
 	}, nil
 }

@@ -35,6 +35,7 @@ CREATE TABLE workflow_versions (
   definition  LONGTEXT        NOT NULL,
   created_at  DATETIME(6)     NOT NULL DEFAULT (UTC_TIMESTAMP(6)),
   CONSTRAINT workflow_versions_version UNIQUE (workflow_id, version),
+  CONSTRAINT workflow_versions_own UNIQUE (workflow_id, id),
   CONSTRAINT workflow_versions_workflow FOREIGN KEY (workflow_id) REFERENCES workflows (id),
   CONSTRAINT workflow_versions_positive CHECK (version > 0)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
@@ -63,7 +64,7 @@ CREATE TABLE workflow_executions (
   INDEX workflow_executions_workflow (workflow_id, id),
   INDEX workflow_executions_workflow_status (workflow_id, status, id),
   CONSTRAINT workflow_executions_of_workflow FOREIGN KEY (workflow_id) REFERENCES workflows (id),
-  CONSTRAINT workflow_executions_of_version FOREIGN KEY (workflow_version_id) REFERENCES workflow_versions (id),
+  CONSTRAINT workflow_executions_of_version FOREIGN KEY (workflow_id, workflow_version_id) REFERENCES workflow_versions (workflow_id, id),
   -- 0 scheduled, 1 running, 2 success, 3 failed
   CONSTRAINT workflow_executions_times CHECK (
     (status = 0 AND started_at IS NULL AND ended_at IS NULL) OR

@@ -1,13 +1,14 @@
 -- The tables of jobnetes. Documented column by column in docs/sql.md.
 -- The same tables, columns, CHECKs and views as the MySQL set. Times are UTC,
--- as text that sorts.
+-- as text that sorts: 2026-01-31 12:00:00.123. SQLite takes any value for any
+-- column, so CHECKs say which columns hold numbers and which times.
 
 -- +goose Up
 CREATE TABLE users (
   id                       INTEGER  PRIMARY KEY AUTOINCREMENT,
   name                     TEXT     NOT NULL,
-  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
-  updated_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
+  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (created_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
+  updated_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (updated_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
   CONSTRAINT users_name UNIQUE (name),
   CONSTRAINT users_name_given CHECK (name <> '')
 );
@@ -18,9 +19,9 @@ CREATE TABLE workflows (
   id                       INTEGER  PRIMARY KEY AUTOINCREMENT,
   name                     TEXT     NOT NULL,
   definition               TEXT     NOT NULL,
-  user_id                  INTEGER  NOT NULL,
-  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
-  updated_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
+  user_id                  INTEGER  NOT NULL CHECK (typeof(user_id) = 'integer' AND user_id >= 0),
+  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (created_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
+  updated_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (updated_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
   CONSTRAINT workflows_name UNIQUE (name),
   CONSTRAINT workflows_user FOREIGN KEY (user_id) REFERENCES users (id),
   CONSTRAINT workflows_name_given CHECK (name <> '')
@@ -29,35 +30,36 @@ CREATE INDEX workflows_user_id ON workflows (user_id);
 
 CREATE TABLE workflow_versions (
   id                       INTEGER  PRIMARY KEY AUTOINCREMENT,
-  workflow_id              INTEGER  NOT NULL,
-  version                  INTEGER  NOT NULL,
+  workflow_id              INTEGER  NOT NULL CHECK (typeof(workflow_id) = 'integer' AND workflow_id >= 0),
+  version                  INTEGER  NOT NULL CHECK (typeof(version) = 'integer' AND version >= 0),
   definition               TEXT     NOT NULL,
-  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
+  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (created_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
   CONSTRAINT workflow_versions_version UNIQUE (workflow_id, version),
+  CONSTRAINT workflow_versions_own UNIQUE (workflow_id, id),
   CONSTRAINT workflow_versions_workflow FOREIGN KEY (workflow_id) REFERENCES workflows (id),
   CONSTRAINT workflow_versions_positive CHECK (version > 0)
 );
 
 CREATE TABLE workflow_executions (
   id                       INTEGER  PRIMARY KEY AUTOINCREMENT,
-  workflow_id              INTEGER  NOT NULL,
-  workflow_version_id      INTEGER  NULL,
+  workflow_id              INTEGER  NOT NULL CHECK (typeof(workflow_id) = 'integer' AND workflow_id >= 0),
+  workflow_version_id      INTEGER  NULL CHECK (workflow_version_id IS NULL OR (typeof(workflow_version_id) = 'integer' AND workflow_version_id >= 0)),
   name                     TEXT     NOT NULL DEFAULT '',
-  status                   INTEGER  NOT NULL DEFAULT 0,
+  status                   INTEGER  NOT NULL DEFAULT 0 CHECK (typeof(status) = 'integer' AND status >= 0),
   input                    TEXT     NOT NULL DEFAULT ('{}'),
   output                   TEXT     NOT NULL DEFAULT ('{}'),
-  attempt                  INTEGER  NOT NULL DEFAULT 1,
+  attempt                  INTEGER  NOT NULL DEFAULT 1 CHECK (typeof(attempt) = 'integer' AND attempt >= 0),
   error_msg                TEXT     NOT NULL DEFAULT (''),
-  started_at               DATETIME NULL,
-  ended_at                 DATETIME NULL,
+  started_at               DATETIME NULL CHECK (started_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
+  ended_at                 DATETIME NULL CHECK (ended_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
   lease_owner              TEXT     NULL,
-  lease_epoch              INTEGER  NOT NULL DEFAULT 0,
-  lease_until              DATETIME NULL,
-  wake_at                  DATETIME NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
-  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
-  updated_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
+  lease_epoch              INTEGER  NOT NULL DEFAULT 0 CHECK (typeof(lease_epoch) = 'integer' AND lease_epoch >= 0),
+  lease_until              DATETIME NULL CHECK (lease_until GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
+  wake_at                  DATETIME NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (wake_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
+  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (created_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
+  updated_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (updated_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
   CONSTRAINT workflow_executions_of_workflow FOREIGN KEY (workflow_id) REFERENCES workflows (id),
-  CONSTRAINT workflow_executions_of_version FOREIGN KEY (workflow_version_id) REFERENCES workflow_versions (id),
+  CONSTRAINT workflow_executions_of_version FOREIGN KEY (workflow_id, workflow_version_id) REFERENCES workflow_versions (workflow_id, id),
   -- 0 scheduled, 1 running, 2 success, 3 failed
   CONSTRAINT workflow_executions_times CHECK (
     (status = 0 AND started_at IS NULL AND ended_at IS NULL) OR
@@ -78,29 +80,29 @@ CREATE INDEX workflow_executions_workflow_version_id ON workflow_executions (wor
 
 CREATE TABLE task_executions (
   id                       INTEGER  PRIMARY KEY AUTOINCREMENT,
-  workflow_execution_id    INTEGER  NOT NULL,
-  parent_task_execution_id INTEGER  NULL,
-  prev_task_execution_id   INTEGER  NULL,
-  next_task_execution_id   INTEGER  NULL,
-  set_index                INTEGER  NULL,
+  workflow_execution_id    INTEGER  NOT NULL CHECK (typeof(workflow_execution_id) = 'integer' AND workflow_execution_id >= 0),
+  parent_task_execution_id INTEGER  NULL CHECK (parent_task_execution_id IS NULL OR (typeof(parent_task_execution_id) = 'integer' AND parent_task_execution_id >= 0)),
+  prev_task_execution_id   INTEGER  NULL CHECK (prev_task_execution_id IS NULL OR (typeof(prev_task_execution_id) = 'integer' AND prev_task_execution_id >= 0)),
+  next_task_execution_id   INTEGER  NULL CHECK (next_task_execution_id IS NULL OR (typeof(next_task_execution_id) = 'integer' AND next_task_execution_id >= 0)),
+  set_index                INTEGER  NULL CHECK (set_index IS NULL OR (typeof(set_index) = 'integer' AND set_index >= 0)),
   execution_name           TEXT     NULL,
   task_name                TEXT     NOT NULL,
   task_type                TEXT     NOT NULL,
   scope                    TEXT     NOT NULL DEFAULT '',
-  attempt                  INTEGER  NOT NULL DEFAULT 1,
-  status                   INTEGER  NOT NULL DEFAULT 0,
+  attempt                  INTEGER  NOT NULL DEFAULT 1 CHECK (typeof(attempt) = 'integer' AND attempt >= 0),
+  status                   INTEGER  NOT NULL DEFAULT 0 CHECK (typeof(status) = 'integer' AND status >= 0),
   input                    TEXT     NOT NULL,
   output                   TEXT     NOT NULL DEFAULT ('{}'),
   recorded_output          TEXT     NULL,
-  recorded_rev             INTEGER  NOT NULL DEFAULT 0,
+  recorded_rev             INTEGER  NOT NULL DEFAULT 0 CHECK (typeof(recorded_rev) = 'integer' AND recorded_rev >= 0),
   job_uid                  TEXT     NULL,
   error_reason             TEXT     NOT NULL DEFAULT '',
   error_msg                TEXT     NOT NULL DEFAULT (''),
-  started_at               DATETIME NOT NULL,
-  ended_at                 DATETIME NULL,
-  elapsed_sec              INTEGER  NOT NULL DEFAULT 0,
-  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
-  updated_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')),
+  started_at               DATETIME NOT NULL CHECK (started_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
+  ended_at                 DATETIME NULL CHECK (ended_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
+  elapsed_sec              INTEGER  NOT NULL DEFAULT 0 CHECK (typeof(elapsed_sec) = 'integer' AND elapsed_sec >= 0),
+  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (created_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
+  updated_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (updated_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
   CONSTRAINT task_executions_once UNIQUE (workflow_execution_id, task_name, scope, attempt),
   CONSTRAINT task_executions_job UNIQUE (execution_name),
   CONSTRAINT task_executions_of_execution FOREIGN KEY (workflow_execution_id) REFERENCES workflow_executions (id),
@@ -125,9 +127,9 @@ CREATE INDEX task_executions_next_task_execution_id ON task_executions (next_tas
 
 CREATE TABLE execution_events (
   id                       INTEGER  PRIMARY KEY AUTOINCREMENT,
-  workflow_execution_id    INTEGER  NOT NULL,
-  task_execution_id        INTEGER  NULL,
-  at                       DATETIME NOT NULL,
+  workflow_execution_id    INTEGER  NOT NULL CHECK (typeof(workflow_execution_id) = 'integer' AND workflow_execution_id >= 0),
+  task_execution_id        INTEGER  NULL CHECK (task_execution_id IS NULL OR (typeof(task_execution_id) = 'integer' AND task_execution_id >= 0)),
+  at                       DATETIME NOT NULL CHECK (at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
   type                     TEXT     NOT NULL,
   actor                    TEXT     NOT NULL,
   reason                   TEXT     NOT NULL DEFAULT '',
@@ -142,7 +144,7 @@ CREATE INDEX execution_events_task_execution_id ON execution_events (task_execut
 CREATE TABLE secrets (
   name                     TEXT     NOT NULL PRIMARY KEY,
   value                    BLOB     NOT NULL,
-  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now'))
+  created_at               DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (created_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*')
 );
 
 CREATE VIEW v_executions AS
