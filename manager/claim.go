@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -51,9 +52,13 @@ func (m *Manager) claim(ctx context.Context, limit int) int {
 	return len(leases)
 }
 
+// hold takes up an execution, unless it is held by this very lease already.
 func (m *Manager) hold(l dao.Lease) {
 	m.mu.Lock()
-	m.held[l.ExecutionID] = &held{lease: l, until: l.Until}
+	old := m.held[l.ExecutionID]
+	if old == nil || old.lease.Epoch < l.Epoch {
+		m.held[l.ExecutionID] = &held{lease: l, until: l.Until, pauses: map[uint64]pause{}}
+	}
 	m.mu.Unlock()
 	m.log.Debug("execution claimed", "execution_id", l.ExecutionID, "epoch", l.Epoch)
 	m.queue.add(l.ExecutionID)
@@ -76,40 +81,44 @@ func (m *Manager) renew(ctx context.Context) {
 		before[id] = h
 	}
 	m.mu.Unlock()
-	if len(before) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.Lease/3)
 	defer cancel()
 	until := m.cfg.Now().Add(m.cfg.Lease)
-	ids, err := m.store.Renew(ctx, m.cfg.Owner, until)
+	leases, err := m.store.Renew(ctx, m.cfg.Owner, until)
 	if err != nil {
 		if ctx.Err() == nil {
 			m.log.ErrorContext(ctx, "renewing leases failed: other managers take over when they run out", "leases", len(before), "error", err)
 		}
 		return
 	}
-	m.mu.Lock()
-	for _, id := range ids {
-		if h := before[id]; h != nil {
+	for _, l := range leases {
+		if h := before[l.ExecutionID]; h != nil && h.lease.Epoch == l.Epoch {
+			m.mu.Lock()
 			h.until = until
+			m.mu.Unlock()
+			delete(before, l.ExecutionID)
+			continue
 		}
-		delete(before, id)
+		m.hold(l) // of a claim whose answer was lost, or made while this ran
 	}
-	m.mu.Unlock()
 	for id, h := range before {
 		m.drop(h) // has ended in between, or is another's
 		m.log.DebugContext(ctx, "execution no longer held", "execution_id", id)
 	}
 }
 
-// leased says whether h's lease is surely still in force by this clock. The
-// database's fence decides for writes; this keeps a manager that was stopped
+// whileLeased returns a context that ends with h's lease as this clock has it.
+// The database's fence decides for writes; this keeps a manager that was stopped
 // for long from creating Jobs.
-func (m *Manager) leased(h *held) bool {
+func (m *Manager) whileLeased(ctx context.Context, h *held) (context.Context, context.CancelFunc, error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.cfg.Now().Before(h.until)
+	left := h.until.Sub(m.cfg.Now())
+	m.mu.Unlock()
+	if left <= 0 {
+		return nil, nil, errors.New("the lease has run out and could not be renewed yet: no Job is created without one")
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	return ctx, cancel, nil
 }
 
 func (m *Manager) releaseLeases(ctx context.Context) {

@@ -10,7 +10,9 @@ import (
 
 	"github.com/golang/mock/gomock"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -39,7 +41,7 @@ func newMocked(t *testing.T) *mocked {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Manager, err = New(Config{Owner: "m1", Now: func() time.Time { return m.now }}, m.store, m.jobs, tokens, quietLog())
+	m.Manager, err = New(Config{Owner: "m1", Installation: "i1", Now: func() time.Time { return m.now }}, m.store, m.jobs, tokens, quietLog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +82,9 @@ func (m *mocked) creates(err error) {
 		created.UID = "u1"
 		return created, nil
 	})
+	if err != nil { // then it is looked for
+		m.jobs.EXPECT().Get(gomock.Any(), "w-a-5-1").Return(nil, apierrors.NewNotFound(jobsResource, "w-a-5-1"))
+	}
 }
 
 var jobsResource = schema.GroupResource{Group: "batch", Resource: "jobs"}
@@ -99,7 +104,7 @@ func TestConnectionLostInATransition(t *testing.T) {
 	m.now = m.now.Add(time.Second)
 	m.commits().After(lost)
 	m.creates(nil)
-	m.store.EXPECT().MarkLaunched(gomock.Any(), uint64(5), "u1", gomock.Any()).Return(nil)
+	m.store.EXPECT().MarkLaunched(gomock.Any(), gomock.Any(), uint64(5), "u1", gomock.Any()).Return(nil)
 	m.reconcile(t.Context(), 1)
 }
 
@@ -131,13 +136,6 @@ func TestAPIServerAnswers500(t *testing.T) {
 	m.creates(apierrors.NewInternalError(fmt.Errorf("etcd is away")))
 	m.reconcile(t.Context(), 1)
 
-	name := "w-a-5-1"
-	row := &dao.TaskExecution{ID: 5, WorkflowExecutionID: 1, TaskName: "a", TaskType: "kube-job", Attempt: 1, Input: "{}", Output: "{}", ExecutionName: &name}
-	owner, version := "m1", uint64(1)
-	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).AnyTimes().DoAndReturn(func(context.Context, uint64) (dao.WorkflowExecution, error) {
-		return dao.WorkflowExecution{ID: 1, Status: dao.ExecutionRunning, WorkflowVersionID: &version, WorkflowName: "w", LeaseOwner: &owner, LeaseEpoch: 1}, nil
-	})
-	m.store.EXPECT().Tasks(gomock.Any(), uint64(1)).AnyTimes().Return([]*dao.TaskExecution{row}, nil)
 	for _, pause := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
 		m.now = m.now.Add(pause - time.Millisecond)
 		m.reconcile(t.Context(), 1) // too early: no call is expected
@@ -147,7 +145,7 @@ func TestAPIServerAnswers500(t *testing.T) {
 	}
 	m.now = m.now.Add(time.Minute)
 	m.creates(nil)
-	m.store.EXPECT().MarkLaunched(gomock.Any(), uint64(5), "u1", gomock.Any()).Return(nil)
+	m.store.EXPECT().MarkLaunched(gomock.Any(), gomock.Any(), uint64(5), "u1", gomock.Any()).Return(nil)
 	m.reconcile(t.Context(), 1)
 }
 
@@ -163,23 +161,31 @@ func TestNoJobWithoutALease(t *testing.T) {
 	m.reconcile(t.Context(), 1) // no Create is expected
 }
 
+// terminating is what the API server answers in a namespace that is going.
+func terminating() error {
+	err := apierrors.NewForbidden(jobsResource, "j", fmt.Errorf("unable to create new content in namespace x because it is being terminated"))
+	err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{Type: corev1.NamespaceTerminatingCause})
+	return err
+}
+
 func TestIsPermanent(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		err  error
 		want bool
 	}{
-		"invalid":              {apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "j", nil), true},
-		"bad request":          {apierrors.NewBadRequest("unknown field"), true},
-		"too large":            {apierrors.NewRequestEntityTooLargeError("1 MB"), true},
-		"denied by a policy":   {apierrors.NewForbidden(jobsResource, "j", fmt.Errorf("admission webhook denied")), true},
-		"over a quota":         {apierrors.NewForbidden(jobsResource, "j", fmt.Errorf("exceeded quota: jobs")), false},
-		"no rights":            {apierrors.NewForbidden(jobsResource, "j", fmt.Errorf(`User "x" cannot create resource "jobs"`)), false},
-		"no namespace":         {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "n"), false},
-		"internal error":       {apierrors.NewInternalError(fmt.Errorf("x")), false},
-		"too many requests":    {apierrors.NewTooManyRequests("slow down", 1), false},
-		"connection refused":   {fmt.Errorf("dial tcp: connection refused"), false},
-		"the answer timed out": {apierrors.NewTimeoutError("x", 1), false},
+		"invalid":                 {apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "j", nil), true},
+		"bad request":             {apierrors.NewBadRequest("unknown field"), true},
+		"too large":               {apierrors.NewRequestEntityTooLargeError("1 MB"), true},
+		"denied by a policy":      {apierrors.NewForbidden(jobsResource, "j", fmt.Errorf("admission webhook denied")), true},
+		"over a quota":            {apierrors.NewForbidden(jobsResource, "j", fmt.Errorf("exceeded quota: jobs")), false},
+		"a terminating namespace": {terminating(), false},
+		"no rights":               {apierrors.NewForbidden(jobsResource, "j", fmt.Errorf(`User "x" cannot create resource "jobs"`)), false},
+		"no namespace":            {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "n"), false},
+		"internal error":          {apierrors.NewInternalError(fmt.Errorf("x")), false},
+		"too many requests":       {apierrors.NewTooManyRequests("slow down", 1), false},
+		"connection refused":      {fmt.Errorf("dial tcp: connection refused"), false},
+		"the answer timed out":    {apierrors.NewTimeoutError("x", 1), false},
 	}
 	for name, tc := range cases {
 		if got := isPermanent(tc.err); got != tc.want {
@@ -216,7 +222,7 @@ func TestWideParallelIsLaunchedInPasses(t *testing.T) {
 		job.UID = "u1"
 		return job
 	})
-	m.store.EXPECT().MarkLaunched(gomock.Any(), gomock.Any(), "u1", gomock.Any()).AnyTimes().Return(nil)
+	m.store.EXPECT().MarkLaunched(gomock.Any(), gomock.Any(), gomock.Any(), "u1", gomock.Any()).AnyTimes().Return(nil)
 	var created atomic.Int32
 	m.jobs.EXPECT().Create(gomock.Any(), gomock.Any()).AnyTimes().DoAndReturn(func(_ context.Context, job *batchv1.Job) (*batchv1.Job, error) {
 		created.Add(1)
@@ -247,4 +253,123 @@ func TestMaxExecutions(t *testing.T) {
 		Return([]dao.Lease{{ExecutionID: 2, Owner: "m1"}, {ExecutionID: 3, Owner: "m1"}}, nil)
 	m.poll(t.Context())
 	m.poll(t.Context()) // full: no Claim is expected
+}
+
+// A claim that took effect although its answer was lost is found by renewing.
+func TestClaimWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	m := newMocked(t)
+	m.store.EXPECT().Renew(gomock.Any(), "m1", gomock.Any()).Return([]dao.Lease{
+		{ExecutionID: 1, Owner: "m1", Epoch: 1}, {ExecutionID: 2, Owner: "m1", Epoch: 4},
+	}, nil)
+	m.renew(t.Context())
+	if !m.holds(1) || !m.holds(2) {
+		t.Error("the execution is not held")
+	}
+	m.store.EXPECT().Renew(gomock.Any(), "m1", gomock.Any()).Return(nil, nil)
+	m.renew(t.Context())
+	if m.holds(1) || m.holds(2) {
+		t.Error("lost leases are still held")
+	}
+}
+
+// A panic, on whatever goroutine, fails the one execution that it happened with.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	m := newMocked(t)
+	m.loads(1)
+	m.jobs.EXPECT().Cached(gomock.Any()).AnyTimes().Return(nil)
+	m.commits()
+	m.jobs.EXPECT().Create(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, *batchv1.Job) (*batchv1.Job, error) { panic("a bug") })
+	name := "w-a-5-1"
+	m.loadsOnce(&dao.TaskExecution{ID: 5, TaskName: "a", TaskType: "kube-job", ExecutionName: &name})
+	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
+		DoAndReturn(func(_ context.Context, _ dao.Lease, e *dao.WorkflowExecution, _ []dao.Transition, _ time.Time) error {
+			if e.Status != dao.ExecutionFailed || !strings.Contains(e.ErrorMsg, "InternalError: jobnetes panicked: a bug") {
+				t.Errorf("%s: %s", e.Status, e.ErrorMsg)
+			}
+			return nil
+		})
+	m.reconcile(t.Context(), 1)
+	if m.holds(1) {
+		t.Error("the execution is still held")
+	}
+}
+
+// What the database refuses once it refuses again: the execution fails, and is
+// not tried for ever.
+func TestStatementRefused(t *testing.T) {
+	t.Parallel()
+	m := newMocked(t)
+	m.loads(1)
+	refused := m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
+		Return(fmt.Errorf("move execution 1: %w: packet too large", dao.ErrRefused))
+	m.loadsOnce()
+	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).After(refused).
+		DoAndReturn(func(_ context.Context, _ dao.Lease, e *dao.WorkflowExecution, _ []dao.Transition, _ time.Time) error {
+			if e.Status != dao.ExecutionFailed || !strings.Contains(e.ErrorMsg, "packet too large") {
+				t.Errorf("%s: %s", e.Status, e.ErrorMsg)
+			}
+			return nil
+		})
+	m.reconcile(t.Context(), 1)
+}
+
+// loadsOnce expects the execution to be read once more, with these tasks.
+func (m *mocked) loadsOnce(tasks ...*dao.TaskExecution) {
+	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowName: "w", Input: "{}", Output: "{}"}, nil)
+	m.store.EXPECT().Tasks(gomock.Any(), uint64(1)).Return(tasks, nil)
+}
+
+// A Job that cannot be created holds up nobody but its own task.
+func TestRefusedJobHoldsUpItsTaskOnly(t *testing.T) {
+	t.Parallel()
+	w := newLocal(t)
+	run(t, w.manager(t, "m1", func(_ *Config, _ *Store, j *Jobs) { *j = overQuota{w.jobs} }))
+	id := w.start(t, workflow(fmt.Sprintf(`{"name": "fan", "type": "parallel", "task-sets": [[%s], [%s]]}`,
+		w.job("stuck", "", ""), w.job("a", "b", "")+","+w.job("b", "c", "")+","+w.job("c", "", ""))), "{}")
+	await(t, "the other set's end", func() bool { return w.task(t, id, "c").Status == dao.TaskSuccess })
+	if stuck := w.task(t, id, "stuck"); stuck.Status != dao.TaskRunning {
+		t.Errorf("stuck is %s: %s", stuck.Status, stuck.ErrorMsg)
+	}
+}
+
+// overQuota refuses the Jobs of tasks named stuck.
+type overQuota struct{ Jobs }
+
+func (o overQuota) Create(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
+	if job.Labels["jobnetes.dev/task"] == "stuck" {
+		return nil, apierrors.NewForbidden(jobsResource, job.Name, fmt.Errorf("exceeded quota: jobs"))
+	}
+	return o.Jobs.Create(ctx, job)
+}
+
+// The Jobs of an aborted execution are deleted by whichever manager comes by.
+func TestAbortedJobsAreDeleted(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		m := w.manager(t, "m1")
+		stop := run(t, m)
+		id := w.start(t, workflow(w.job("a", "", "sleep 300")), "{}")
+		await(t, "the Job's launch", func() bool { return w.task(t, id, "a").JobUID != nil })
+		stop()
+		now := time.Now()
+		leases, err := w.Claim(t.Context(), "by hand", now, now.Add(time.Minute), 1)
+		if err != nil || len(leases) != 1 {
+			t.Fatalf("Claim: %v, %v", leases, err)
+		}
+		m.hold(leases[0])
+		m.mu.Lock()
+		h := m.held[id]
+		m.mu.Unlock()
+		if err := m.abort(t.Context(), h, &unrunnable{reason: "Test", err: fmt.Errorf("aborted")}); err != nil {
+			t.Fatal(err)
+		}
+		w.reopenJobs(t)
+		run(t, w.manager(t, "m2", func(c *Config, _ *Store, _ *Jobs) { c.JobRetention = 10 * time.Second }))
+		name := *w.task(t, id, "a").ExecutionName
+		await(t, "the deletion", func() bool {
+			_, err := w.jobs.Get(t.Context(), name)
+			return apierrors.IsNotFound(err)
+		})
+	})
 }

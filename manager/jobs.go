@@ -38,16 +38,16 @@ type Jobs interface {
 // Store is what the manager needs of the database; *dao.Store is one.
 type Store interface {
 	Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
-	Renew(ctx context.Context, owner string, until time.Time) ([]uint64, error)
+	Renew(ctx context.Context, owner string, until time.Time) ([]dao.Lease, error)
 	ReleaseAll(ctx context.Context, owner string, now time.Time) error
 	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)
 	PinVersion(ctx context.Context, l dao.Lease, now time.Time) (dao.WorkflowVersion, error)
 	WorkflowVersion(ctx context.Context, id uint64) (dao.WorkflowVersion, error)
 	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
 	RecordedOutput(ctx context.Context, taskID uint64) (*string, uint32, error)
-	MarkLaunched(ctx context.Context, taskID uint64, uid string, now time.Time) error
+	MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error
 	Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error
-	EndedTasks(ctx context.Context, taskIDs []uint64) ([]uint64, error)
+	EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]string, error)
 }
 
 // Tokens signs the token by which a task's job proves to jobapi which task it is.

@@ -2,13 +2,12 @@ package manager
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/manager/engine"
@@ -19,37 +18,50 @@ import (
 // adopts the one that an earlier pass, here or in another manager, has created
 // without living to note it. It returns the Job, or why there can never be one.
 func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (*batchv1.Job, *engine.Observation, error) {
-	if !m.leased(h) {
-		return nil, nil, errors.New("the lease has run out and could not be renewed yet: no Job is created without one")
+	// Not after the lease's end, when another manager may have ended the task.
+	ctx, cancel, err := m.whileLeased(ctx, h)
+	if err != nil {
+		return nil, nil, err
 	}
+	defer cancel()
 	job, err := m.build(h, row)
 	if err != nil {
 		return nil, nil, err
 	}
 	created, err := m.jobs.Create(ctx, job)
-	if apierrors.IsAlreadyExists(err) {
-		if created, err = m.jobs.Get(ctx, job.Name); err != nil {
-			return nil, nil, err // deleted in this moment: the next pass sees
-		}
-		if !kube.SameTask(job, created) {
-			o, err := m.endedWithoutJob(ctx, row, jobReplaced, fmt.Sprintf("a Job named %s exists that is not this task's (its labels differ): delete or rename it", job.Name))
-			return nil, o, err
-		}
-		m.log.InfoContext(ctx, "Job adopted", "execution_id", row.WorkflowExecutionID, "task_id", row.ID, "job", job.Name)
-	}
 	if err != nil {
-		if isPermanent(err) {
-			o, err := m.endedWithoutJob(ctx, row, jobInvalid, "the Job was refused: "+err.Error())
-			return nil, o, err
+		var failed *engine.Observation
+		if created, failed, err = m.adopt(ctx, row, job, err); created == nil {
+			return nil, failed, err
 		}
-		return nil, nil, fmt.Errorf("create the Job: %w", err)
 	}
 	uid := string(created.UID)
-	if err := m.store.MarkLaunched(ctx, row.ID, uid, m.cfg.Now()); err != nil {
+	if err := m.store.MarkLaunched(ctx, h.lease, row.ID, uid, m.cfg.Now()); err != nil {
 		return nil, nil, err
 	}
 	row.JobUID = &uid
 	return created, nil, nil
+}
+
+// adopt looks for the Job after its creation was refused, whatever the reason:
+// an earlier try may have created it, and a policy or quota speak before the
+// name does. It returns the Job, or why there can never be one.
+func (m *Manager) adopt(ctx context.Context, row *dao.TaskExecution, job *batchv1.Job, refusal error) (*batchv1.Job, *engine.Observation, error) {
+	existing, err := m.jobs.Get(ctx, job.Name)
+	switch {
+	case err == nil && kube.SameTask(job, existing):
+		m.log.InfoContext(ctx, "Job adopted", "execution_id", row.WorkflowExecutionID, "task_id", row.ID, "job", job.Name)
+		return existing, nil, nil
+	case err == nil:
+		o, err := m.endedWithoutJob(ctx, row, jobReplaced,
+			fmt.Sprintf("a Job named %s exists that is not this task's (its labels differ: somebody's, or of another database's jobnetes in the same namespace): delete it, or give one of the two a namespace of its own", job.Name))
+		return nil, o, err
+	case apierrors.IsNotFound(err) && isPermanent(refusal):
+		o, err := m.endedWithoutJob(ctx, row, jobInvalid, "the Job was refused: "+refusal.Error())
+		return nil, o, err
+	default:
+		return nil, nil, fmt.Errorf("create the Job: %w", refusal)
+	}
 }
 
 func (m *Manager) build(h *held, row *dao.TaskExecution) (*batchv1.Job, error) {
@@ -58,7 +70,7 @@ func (m *Manager) build(h *held, row *dao.TaskExecution) (*batchv1.Job, error) {
 		return nil, fmt.Errorf("sign the token of task %d: %w", row.ID, err)
 	}
 	return kube.Build(kube.Task{
-		Job: h.x.Definition(row.TaskName).Job, Name: *row.ExecutionName, Namespace: m.cfg.Namespace,
+		Job: h.x.Definition(row.TaskName).Job, Name: *row.ExecutionName, Namespace: m.cfg.Namespace, Installation: m.cfg.Installation,
 		Workflow: h.x.Row().WorkflowName, TaskName: row.TaskName,
 		ExecutionID: row.WorkflowExecutionID, TaskID: row.ID, Attempt: row.Attempt,
 		Input: row.Input, JobapiEndpoint: m.cfg.JobapiEndpoint, Token: token, Retention: m.cfg.JobRetention,
@@ -66,20 +78,14 @@ func (m *Manager) build(h *held, row *dao.TaskExecution) (*batchv1.Job, error) {
 }
 
 // isPermanent tells a Job that will never be accepted from trouble that passes:
-// a quota gets free again, and missing rights (both answer Forbidden, as an
-// admission policy does) or a missing namespace are not the Job's fault.
+// a quota gets free again; missing rights (which answer Forbidden, too, as an
+// admission policy does) and a missing or terminating namespace are not the
+// Job's fault.
 func isPermanent(err error) bool {
 	if apierrors.IsForbidden(err) {
 		text := err.Error()
-		return !strings.Contains(text, "exceeded quota") && !strings.Contains(text, "cannot create resource")
+		return !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) &&
+			!strings.Contains(text, "exceeded quota") && !strings.Contains(text, "cannot create resource")
 	}
 	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
-}
-
-func (m *Manager) deleteJobOf(ctx context.Context, row *dao.TaskExecution) error {
-	var uid types.UID
-	if row.JobUID != nil {
-		uid = types.UID(*row.JobUID)
-	}
-	return m.jobs.Delete(ctx, *row.ExecutionName, uid)
 }

@@ -45,6 +45,8 @@ type Config struct {
 	JobRetention time.Duration
 	// JobapiEndpoint is where jobs find jobapi, as host:port.
 	JobapiEndpoint string
+	// Installation names the database, in the labels of Jobs.
+	Installation string
 	// Namespace is where Jobs are created.
 	Namespace string
 	// Now is the clock; default time.Now.
@@ -87,14 +89,30 @@ type Manager struct {
 }
 
 // held is an execution that this manager holds the lease of. Only the worker
-// that has it from the queue touches x, more, failures and notBefore.
+// that has it from the queue touches x, more and the pauses.
 type held struct {
-	lease     dao.Lease // as it was claimed
-	until     time.Time // as it was last renewed; under Manager.mu
-	x         *engine.Execution
-	more      bool      // Jobs are left to be launched by the next pass
-	failures  int       // in a row
-	notBefore time.Time // when to try again after a failure
+	lease  dao.Lease // as it was claimed
+	until  time.Time // as it was last renewed; under Manager.mu
+	x      *engine.Execution
+	more   bool             // Jobs are left to be launched by the next pass
+	pause  pause            // after an error of the execution as a whole
+	pauses map[uint64]pause // after an error with a task's Job, by task
+}
+
+// pause is how long to wait after errors in a row.
+type pause struct {
+	errors int
+	until  time.Time
+}
+
+// maxPause is the longest pause between two tries at what fails.
+const maxPause = 30 * time.Second
+
+// after returns the pause after one more error.
+func (p pause) after(now time.Time) pause {
+	p.errors++
+	p.until = now.Add(min(time.Second<<min(p.errors-1, 10), maxPause))
+	return p
 }
 
 // New returns a manager, which does nothing until it is run.
@@ -102,6 +120,9 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 	cfg.setDefaults()
 	if cfg.Owner == "" {
 		return nil, errors.New("a manager needs a name of its own: Config.Owner is empty")
+	}
+	if cfg.Installation == "" {
+		return nil, errors.New("Config.Installation is empty: Jobs of two databases could be mistaken for one another")
 	}
 	if cfg.Lease < 2*time.Second {
 		return nil, fmt.Errorf("manager.lease is %s: a lease under 2 s is lost by any hiccup", cfg.Lease)
@@ -120,7 +141,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	g.Go(func() error { return m.jobs.Run(ctx, m.jobChanged) })
 	g.Go(func() error { return loop(ctx, m.cfg.PollInterval, m.poll) })
 	g.Go(func() error { return loop(ctx, m.cfg.Lease/3, m.renew) })
-	g.Go(func() error { return loop(ctx, retentionInterval(m.cfg.JobRetention), m.deleteFinishedJobs) })
+	g.Go(func() error { return loop(ctx, retentionInterval(m.cfg.JobRetention), m.deleteJobs) })
 	for range m.cfg.Workers {
 		g.Go(func() error { m.work(ctx); return nil })
 	}

@@ -193,10 +193,10 @@ func (mr *MockStoreMockRecorder) Commit(ctx, l, e, ts, now interface{}) *gomock.
 }
 
 // EndedTasks mocks base method.
-func (m *MockStore) EndedTasks(ctx context.Context, taskIDs []uint64) ([]uint64, error) {
+func (m *MockStore) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]string, error) {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "EndedTasks", ctx, taskIDs)
-	ret0, _ := ret[0].([]uint64)
+	ret0, _ := ret[0].(map[uint64]string)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
@@ -223,17 +223,17 @@ func (mr *MockStoreMockRecorder) Execution(ctx, id interface{}) *gomock.Call {
 }
 
 // MarkLaunched mocks base method.
-func (m *MockStore) MarkLaunched(ctx context.Context, taskID uint64, uid string, now time.Time) error {
+func (m *MockStore) MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "MarkLaunched", ctx, taskID, uid, now)
+	ret := m.ctrl.Call(m, "MarkLaunched", ctx, l, taskID, uid, now)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
 // MarkLaunched indicates an expected call of MarkLaunched.
-func (mr *MockStoreMockRecorder) MarkLaunched(ctx, taskID, uid, now interface{}) *gomock.Call {
+func (mr *MockStoreMockRecorder) MarkLaunched(ctx, l, taskID, uid, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "MarkLaunched", reflect.TypeOf((*MockStore)(nil).MarkLaunched), ctx, taskID, uid, now)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "MarkLaunched", reflect.TypeOf((*MockStore)(nil).MarkLaunched), ctx, l, taskID, uid, now)
 }
 
 // PinVersion mocks base method.
@@ -282,10 +282,10 @@ func (mr *MockStoreMockRecorder) ReleaseAll(ctx, owner, now interface{}) *gomock
 }
 
 // Renew mocks base method.
-func (m *MockStore) Renew(ctx context.Context, owner string, until time.Time) ([]uint64, error) {
+func (m *MockStore) Renew(ctx context.Context, owner string, until time.Time) ([]dao.Lease, error) {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "Renew", ctx, owner, until)
-	ret0, _ := ret[0].([]uint64)
+	ret0, _ := ret[0].([]dao.Lease)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }

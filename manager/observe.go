@@ -32,19 +32,28 @@ const (
 )
 
 // observe looks what became of the Jobs of the execution's running tasks, and
-// creates those that are missing. It returns what it has seen, and the errors
-// of the Jobs it could not see.
+// creates those that are missing. An error with one Job is logged, and has that
+// task wait; it does not keep the others from going on. The error it returns is
+// about the execution: what is in memory is out of date, or it can never go on.
 func (m *Manager) observe(ctx context.Context, h *held) ([]engine.Observation, error) {
 	var (
 		g    errgroup.Group
 		mu   sync.Mutex
 		seen []engine.Observation
-		errs []error
 	)
 	g.SetLimit(actAtOnce)
 	launches := 0
 	h.more = false
+	now := m.cfg.Now()
+	paused := func(taskID uint64) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return now.Before(h.pauses[taskID].until)
+	}
 	for _, row := range h.x.RunningJobs() {
+		if paused(row.ID) {
+			continue
+		}
 		if row.JobUID == nil {
 			if launches++; launches > launchesPerPass {
 				h.more = true
@@ -56,20 +65,38 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]engine.Observation, e
 			continue // runs: by far the most frequent case, and it costs nothing
 		}
 		g.Go(func() error {
-			o, err := m.observeJob(ctx, h, row, job)
+			var o *engine.Observation
+			err := m.safely(ctx, row.WorkflowExecutionID, func() (err error) {
+				o, err = m.observeJob(ctx, h, row, job)
+				return err
+			})
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, fmt.Errorf("task %d (Job %s): %w", row.ID, *row.ExecutionName, err))
-			}
 			if o != nil {
 				seen = append(seen, *o)
 			}
-			return nil
+			return m.afterTask(ctx, h, row, err)
 		})
 	}
-	_ = g.Wait() // each function keeps its own error
-	return seen, errors.Join(errs...)
+	err := g.Wait()
+	return seen, err
+}
+
+// afterTask has a task wait after an error with its Job. It returns the errors
+// that are not the task's alone.
+func (m *Manager) afterTask(ctx context.Context, h *held, row *dao.TaskExecution, err error) error {
+	if err == nil {
+		delete(h.pauses, row.ID)
+		return nil
+	}
+	if errors.Is(err, dao.ErrConflict) || whyNever(err) != nil {
+		return err
+	}
+	p := h.pauses[row.ID].after(m.cfg.Now())
+	h.pauses[row.ID] = p
+	m.log.ErrorContext(ctx, "a task's Job cannot be created or read, trying again",
+		"execution_id", row.WorkflowExecutionID, "task_id", row.ID, "task", row.TaskName, "job", *row.ExecutionName, "errors", p.errors, "again_at", p.until, "error", err)
+	return nil
 }
 
 // observeJob returns what became of one Job, nil while it runs.
@@ -111,8 +138,8 @@ func (m *Manager) outcome(ctx context.Context, row *dao.TaskExecution, job *batc
 		return nil, fmt.Errorf("read its pods: %w", err)
 	}
 	o := kube.OutcomeOf(job, pods)
-	if o.Note != "" && recorded == nil {
-		m.log.WarnContext(ctx, "a job's output was not taken", "execution_id", row.WorkflowExecutionID, "task_id", row.ID, "job", job.Name, "why", o.Note)
+	if o.Succeeded && recorded == nil && o.Note != "" {
+		o.Message = "no output was taken: " + o.Note
 	}
 	return &engine.Observation{
 		TaskID: row.ID, Succeeded: o.Succeeded, Output: o.Output, Recorded: recorded, RecordedRev: rev, Reason: o.Reason, Message: o.Message,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/manager/engine"
@@ -22,28 +21,24 @@ type unrunnable struct {
 func (u *unrunnable) Error() string { return u.err.Error() }
 func (u *unrunnable) Unwrap() error { return u.err }
 
-// maxBackoff is the longest pause between two tries at an execution that errors.
-const maxBackoff = 30 * time.Second
-
 // reconcile moves one execution on as far as it goes now. Whatever goes wrong
 // stays with that execution: it is tried again, after a growing pause.
 func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	m.mu.Lock()
 	h := m.held[id]
 	m.mu.Unlock()
-	if h == nil || m.cfg.Now().Before(h.notBefore) {
+	if h == nil || m.cfg.Now().Before(h.pause.until) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
-	err := m.move(ctx, h)
-	var never *unrunnable
-	if errors.As(err, &never) {
-		err = m.abort(ctx, h, never)
+	err := m.safely(ctx, id, func() error { return m.move(ctx, h) })
+	if never := whyNever(err); never != nil {
+		err = m.safely(ctx, id, func() error { return m.abort(ctx, h, never) })
 	}
 	switch {
 	case err == nil:
-		h.failures = 0
+		h.pause = pause{}
 		if h.more {
 			m.queue.add(id)
 		}
@@ -55,22 +50,38 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 		m.queue.add(id)
 	default:
 		h.x = nil
-		h.failures++
-		pause := min(time.Second<<min(h.failures-1, 10), maxBackoff)
-		h.notBefore = m.cfg.Now().Add(pause)
-		m.log.ErrorContext(ctx, "moving an execution failed, trying again", "execution_id", id, "failures", h.failures, "again_in", pause, "error", err)
+		h.pause = h.pause.after(m.cfg.Now())
+		m.log.ErrorContext(ctx, "moving an execution failed, trying again", "execution_id", id, "errors", h.pause.errors, "again_at", h.pause.until, "error", err)
 	}
+}
+
+// whyNever returns why an execution that gave err will never go on, or nil. A
+// statement that the database refuses today it refuses tomorrow.
+func whyNever(err error) *unrunnable {
+	var never *unrunnable
+	if errors.As(err, &never) {
+		return never
+	}
+	if errors.Is(err, dao.ErrRefused) {
+		return &unrunnable{reason: "InternalError", err: err}
+	}
+	return nil
+}
+
+// safely makes a panic an error of the one execution that it happened with.
+func (m *Manager) safely(ctx context.Context, id uint64, do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			m.log.ErrorContext(ctx, "panic while moving an execution: this is a bug of jobnetes", "execution_id", id, "panic", p, "stack", string(debug.Stack()))
+			err = &unrunnable{reason: "InternalError", err: fmt.Errorf("jobnetes panicked: %v: please report it, with the manager's log", p)}
+		}
+	}()
+	return do()
 }
 
 // move is one pass: load, then observe, decide, commit and act until nothing
 // more can be done now.
 func (m *Manager) move(ctx context.Context, h *held) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			m.log.ErrorContext(ctx, "panic while moving an execution: this is a bug of jobnetes", "execution_id", h.lease.ExecutionID, "panic", p, "stack", string(debug.Stack()))
-			err = &unrunnable{reason: "InternalError", err: fmt.Errorf("jobnetes panicked: %v: please report it, with the manager's log", p)}
-		}
-	}()
 	if h.x == nil {
 		if h.x, err = m.load(ctx, h); err != nil || h.x == nil {
 			return err
@@ -78,9 +89,12 @@ func (m *Manager) move(ctx context.Context, h *held) (err error) {
 	}
 	for {
 		observed, err := m.observe(ctx, h)
+		if err != nil {
+			return err
+		}
 		transitions := h.x.Decide(observed, m.cfg.Now())
 		if len(transitions) == 0 {
-			return err
+			return nil
 		}
 		if err := m.commit(ctx, h, h.x.Row(), transitions); err != nil {
 			return err
@@ -89,9 +103,6 @@ func (m *Manager) move(ctx context.Context, h *held) (err error) {
 			m.drop(h)
 			return nil
 		}
-		if err != nil {
-			return err // of some Jobs; what was observed of others is committed
-		}
 	}
 }
 
@@ -99,6 +110,11 @@ func (m *Manager) move(ctx context.Context, h *held) (err error) {
 func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) {
 	id := h.lease.ExecutionID
 	row, err := m.store.Execution(ctx, id)
+	if errors.Is(err, dao.ErrNotFound) {
+		m.log.WarnContext(ctx, "execution is gone: somebody deleted its row", "execution_id", id)
+		m.drop(h)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +159,7 @@ func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecutio
 		if t.Task != nil {
 			attrs = append(attrs, "task_id", t.Task.ID, "task", t.Task.TaskName)
 		}
-		if t.Reason != "" {
+		if t.Reason != "" || t.Message != "" {
 			attrs = append(attrs, "reason", t.Reason, "message", t.Message)
 		}
 		m.log.InfoContext(ctx, "transition", attrs...)
@@ -151,7 +167,7 @@ func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecutio
 	return nil
 }
 
-// abort fails an execution that can never go on, and ends its Jobs.
+// abort fails an execution that can never go on.
 func (m *Manager) abort(ctx context.Context, h *held, why *unrunnable) error {
 	row, err := m.store.Execution(ctx, h.lease.ExecutionID)
 	if err != nil {
@@ -161,21 +177,10 @@ func (m *Manager) abort(ctx context.Context, h *held, why *unrunnable) error {
 	if err != nil {
 		return err
 	}
-	var running []*dao.TaskExecution
-	for _, t := range tasks {
-		if !t.Status.Ended() && t.ExecutionName != nil {
-			running = append(running, t)
-		}
-	}
 	ts := engine.Abort(&row, tasks, why.reason, why.reason+": "+why.Error(), m.cfg.Now())
 	if err := m.commit(ctx, h, &row, ts); err != nil {
 		return err
 	}
 	m.drop(h)
-	for _, t := range running {
-		if err := m.deleteJobOf(ctx, t); err != nil {
-			m.log.ErrorContext(ctx, "deleting the Job of an aborted task failed: it runs on until it ends", "execution_id", row.ID, "task_id", t.ID, "job", *t.ExecutionName, "error", err)
-		}
-	}
-	return nil
+	return nil // the Jobs that still run go with deleteJobs
 }

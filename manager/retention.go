@@ -7,6 +7,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/jobnetes/jobnetes/manager/kube"
 )
@@ -14,21 +15,24 @@ import (
 // deleteBatch is how many Jobs one question to the database covers.
 const deleteBatch = 500
 
-// retentionInterval is how often finished Jobs are looked for.
+// retentionInterval is how often Jobs to delete are looked for.
 func retentionInterval(retention time.Duration) time.Duration {
 	return min(max(retention/10, time.Second), time.Minute)
 }
 
-// deleteFinishedJobs removes the Jobs that ended longer ago than the retention,
-// with their pods. A Job whose end is not in the database yet stays: its pods
-// hold the task's output.
-func (m *Manager) deleteFinishedJobs(ctx context.Context) {
+// deleteJobs removes the Jobs of tasks that have ended, with their pods: those
+// that finished longer ago than the retention, and those that run on although
+// their task is over, as after an abort. A Job whose end is not in the database
+// yet stays: its pods hold the task's output.
+func (m *Manager) deleteJobs(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
 	before := m.cfg.Now().Add(-m.cfg.JobRetention)
 	due := map[uint64]*batchv1.Job{}
 	for _, job := range m.jobs.List() {
-		ended, ok := kube.EndedAt(job)
+		ended, finished := kube.EndedAt(job)
 		id, err := strconv.ParseUint(job.Labels[kube.LabelTaskID], 10, 64)
-		if ok && err == nil && ended.Before(before) && job.DeletionTimestamp == nil {
+		if err == nil && job.DeletionTimestamp == nil && (!finished || ended.Before(before)) {
 			due[id] = job
 		}
 	}
@@ -41,15 +45,33 @@ func (m *Manager) deleteFinishedJobs(ctx context.Context) {
 		ended, err := m.store.EndedTasks(ctx, batch)
 		if err != nil {
 			if ctx.Err() == nil {
-				m.log.ErrorContext(ctx, "deleting finished Jobs failed, trying again later", "error", err)
+				m.log.ErrorContext(ctx, "deleting Jobs failed, trying again later", "error", err)
 			}
 			return
 		}
-		for _, id := range ended {
-			job := due[id]
-			if err := m.jobs.Delete(ctx, job.Name, job.UID); err != nil && ctx.Err() == nil {
-				m.log.ErrorContext(ctx, "deleting a finished Job failed, trying again later", "job", job.Name, "task_id", id, "error", err)
+		for id, name := range ended {
+			if job := due[id]; job.Name == name {
+				m.deleteJob(ctx, id, job)
 			}
 		}
+	}
+}
+
+// deleteJob removes one Job. One that the watch has as running may have finished
+// since, and then it is kept for the retention: the API server knows.
+func (m *Manager) deleteJob(ctx context.Context, taskID uint64, job *batchv1.Job) {
+	var err error
+	if !kube.Finished(job) {
+		var now *batchv1.Job
+		now, err = m.jobs.Get(ctx, job.Name)
+		if apierrors.IsNotFound(err) || (err == nil && (kube.Finished(now) || now.UID != job.UID)) {
+			return
+		}
+	}
+	if err == nil {
+		err = m.jobs.Delete(ctx, job.Name, job.UID)
+	}
+	if err != nil && ctx.Err() == nil {
+		m.log.ErrorContext(ctx, "deleting a Job failed, trying again later", "job", job.Name, "task_id", taskID, "error", err)
 	}
 }

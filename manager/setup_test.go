@@ -107,7 +107,7 @@ func newCluster(t *testing.T) *world {
 
 func (w *world) client(t *testing.T, config *rest.Config) *kube.Client {
 	t.Helper()
-	client, err := kube.New(config, kube.Config{Namespace: w.ns, RelistInterval: time.Second}, quietLog())
+	client, err := kube.New(config, kube.Config{Namespace: w.ns, Installation: "i1", RelistInterval: time.Second}, quietLog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func (w *world) manager(t *testing.T, owner string, change ...func(*Config, *Sto
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Owner: owner, PollInterval: 50 * time.Millisecond, Namespace: w.ns, JobapiEndpoint: "127.0.0.1:1"}
+	cfg := Config{Owner: owner, Installation: "i1", PollInterval: 50 * time.Millisecond, Namespace: w.ns, JobapiEndpoint: "127.0.0.1:1"}
 	store, jobs := Store(w.Store), w.jobs
 	for _, c := range change {
 		c(&cfg, &store, &jobs)

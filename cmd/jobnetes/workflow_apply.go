@@ -23,12 +23,36 @@ type appliedView struct {
 	Result  string `json:"result"` // created, updated or unchanged
 }
 
+// validatedView is what -o json prints for each definition checked.
+type validatedView struct {
+	File     string        `json:"file"`
+	Name     string        `json:"name,omitempty"`
+	Problems []problemView `json:"problems"` // none: it is valid
+}
+
+type problemView struct {
+	Path    string `json:"path"`
+	Message string `json:"message"`
+}
+
+func viewValidated(file string, definition *schema.Definition, err error) validatedView {
+	v := validatedView{File: file, Problems: []problemView{}}
+	if definition != nil {
+		v.Name = definition.Name
+	}
+	problems, _ := errors.AsType[schema.Problems](err)
+	for _, p := range problems {
+		v.Problems = append(v.Problems, problemView{p.Path, p.Message})
+	}
+	return v
+}
+
 func newWorkflowApplyCommand(o *clientOptions) *cobra.Command {
 	var files []string
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE",
 		Short: "Create workflows, or give them a new version if their definitions have changed",
-		Args:  cobra.NoArgs,
+		Args:  none("; name the file with -f FILE"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.connect()
 			if err != nil {
@@ -57,21 +81,31 @@ func newWorkflowApplyCommand(o *clientOptions) *cobra.Command {
 	return cmd
 }
 
-func newWorkflowValidateCommand() *cobra.Command {
+func newWorkflowValidateCommand(o *clientOptions) *cobra.Command {
 	var files []string
 	cmd := &cobra.Command{
 		Use:   "validate -f FILE",
 		Short: "Check definitions without sending them anywhere",
-		Args:  cobra.NoArgs,
+		Args:  none("; name the file with -f FILE"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return eachFile(cmd, files, func(file string, document []byte) error {
+			views := []validatedView{}
+			failed := eachFile(cmd, files, func(file string, document []byte) error {
 				definition, err := schema.Parse(document)
+				if o.output == outputJSON {
+					views = append(views, viewValidated(file, definition, err))
+				}
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: workflow %s is valid\n", file, definition.Name)
+				if o.output == outputText {
+					_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: workflow %s is valid\n", file, definition.Name)
+				}
 				return err
 			})
+			if o.output == outputJSON {
+				failed = errors.Join(failed, printJSON(cmd.OutOrStdout(), views))
+			}
+			return failed
 		},
 	}
 	filesFlag(cmd, &files)
@@ -79,8 +113,13 @@ func newWorkflowValidateCommand() *cobra.Command {
 }
 
 func filesFlag(cmd *cobra.Command, files *[]string) {
-	cmd.Flags().StringArrayVarP(files, "file", "f", nil, "file with a definition, JSON or YAML; - is stdin; may be given several times")
-	_ = cmd.MarkFlagRequired("file")
+	cmd.Flags().StringArrayVarP(files, "file", "f", nil, "`FILE` with a definition, JSON or YAML; - is stdin; may be given several times")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if len(*files) == 0 {
+			return fmt.Errorf("%s: which definition? Name its file with -f FILE, or -f - for stdin", cmd.CommandPath())
+		}
+		return nil
+	}
 	_ = cmd.MarkFlagFilename("file", "json", "yaml", "yml")
 }
 

@@ -16,13 +16,16 @@ import (
 
 // The labels of a Job, and of its pods.
 const (
-	LabelManagedBy   = "app.kubernetes.io/managed-by"
-	ManagedBy        = "jobnetes"
-	LabelExecutionID = "jobnetes.dev/execution-id"
-	LabelTaskID      = "jobnetes.dev/task-id"
-	LabelAttempt     = "jobnetes.dev/attempt"
-	LabelWorkflow    = "jobnetes.dev/workflow"
-	LabelTask        = "jobnetes.dev/task"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	ManagedBy      = "jobnetes"
+	// LabelInstallation tells the Jobs of one database from those of another that
+	// uses the same namespace: both count their ids from 1.
+	LabelInstallation = "jobnetes.dev/installation"
+	LabelExecutionID  = "jobnetes.dev/execution-id"
+	LabelTaskID       = "jobnetes.dev/task-id"
+	LabelAttempt      = "jobnetes.dev/attempt"
+	LabelWorkflow     = "jobnetes.dev/workflow"
+	LabelTask         = "jobnetes.dev/task"
 )
 
 // The environment variables that every container gets.
@@ -44,6 +47,7 @@ const ttlReserve = 7 * 24 * time.Hour
 type Task struct {
 	Job             *batchv1.Job // of the definition; not changed
 	Name, Namespace string       // of the Job to build
+	Installation    string       // whose database the task is in
 	Workflow        string
 	TaskName        string
 	ExecutionID     uint64
@@ -64,12 +68,13 @@ func Build(t Task) *batchv1.Job {
 	job.Status = batchv1.JobStatus{}
 	job.ObjectMeta = metav1.ObjectMeta{Name: t.Name, Namespace: t.Namespace, Labels: t.Job.Labels, Annotations: t.Job.Annotations}
 	labels := map[string]string{
-		LabelManagedBy:   ManagedBy,
-		LabelExecutionID: strconv.FormatUint(t.ExecutionID, 10),
-		LabelTaskID:      strconv.FormatUint(t.TaskID, 10),
-		LabelAttempt:     strconv.FormatUint(uint64(t.Attempt), 10),
-		LabelWorkflow:    labelValue(t.Workflow),
-		LabelTask:        labelValue(t.TaskName),
+		LabelManagedBy:    ManagedBy,
+		LabelInstallation: t.Installation,
+		LabelExecutionID:  strconv.FormatUint(t.ExecutionID, 10),
+		LabelTaskID:       strconv.FormatUint(t.TaskID, 10),
+		LabelAttempt:      strconv.FormatUint(uint64(t.Attempt), 10),
+		LabelWorkflow:     labelValue(t.Workflow),
+		LabelTask:         labelValue(t.TaskName),
 	}
 	job.Labels = with(job.Labels, labels)
 	job.Spec.Template.Labels = with(job.Spec.Template.Labels, labels)
@@ -139,9 +144,10 @@ func isAlphanumeric(r rune) bool {
 	return (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z') || (r >= '0' && r <= '9')
 }
 
-// SameTask says whether two Jobs are of the same task and attempt.
+// SameTask says whether two Jobs are of the same task and attempt of the same
+// installation.
 func SameTask(a, b *batchv1.Job) bool {
-	for _, l := range [...]string{LabelManagedBy, LabelExecutionID, LabelTaskID, LabelAttempt} {
+	for _, l := range [...]string{LabelManagedBy, LabelInstallation, LabelExecutionID, LabelTaskID, LabelAttempt} {
 		if a.Labels[l] != b.Labels[l] {
 			return false
 		}

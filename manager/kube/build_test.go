@@ -50,7 +50,7 @@ func task(t *testing.T) Task {
 		t.Fatal(err)
 	}
 	return Task{
-		Job: job, Name: "nightly-extract-12-1", Namespace: "batch", Workflow: "nightly run", TaskName: "extract/" + strings.Repeat("x", 80),
+		Job: job, Name: "nightly-extract-12-1", Namespace: "batch", Installation: "i1", Workflow: "nightly run", TaskName: "extract/" + strings.Repeat("x", 80),
 		ExecutionID: 7, TaskID: 12, Attempt: 1, Input: `{"price":"$(HOME) $5"}`, JobapiEndpoint: "jobapi:50051", Token: "token", Retention: time.Hour,
 	}
 }
@@ -88,9 +88,12 @@ func TestSameTask(t *testing.T) {
 	if !SameTask(a, b) {
 		t.Error("a Job is not of its own task")
 	}
-	b.Labels[LabelAttempt] = "2"
-	if SameTask(a, b) {
-		t.Error("another attempt's Job passes for this one's")
+	for label, other := range map[string]string{LabelAttempt: "2", LabelTaskID: "13", LabelInstallation: "i2"} {
+		b := b.DeepCopy()
+		b.Labels[label] = other
+		if SameTask(a, b) {
+			t.Errorf("a Job with another %s passes for this one", label)
+		}
 	}
 }
 
@@ -125,6 +128,7 @@ func TestOutcomeOf(t *testing.T) {
 	failed := jobWith(
 		batchv1.JobCondition{Type: batchv1.JobFailureTarget, Status: yes, Reason: "Other"},
 		batchv1.JobCondition{Type: batchv1.JobFailed, Status: yes, Reason: "BackoffLimitExceeded", Message: "Job has reached the specified backoff limit"})
+	late := jobWith(batchv1.JobCondition{Type: batchv1.JobFailed, Status: yes, Reason: "DeadlineExceeded", Message: "Job was active longer than specified deadline"})
 	stranger := pod("x", corev1.PodSucceeded, ended("c", 0, "Completed", `{"stranger":1}`))
 	stranger.Labels = map[string]string{batchv1.ControllerUidLabel: "u0"}
 
@@ -152,13 +156,16 @@ func TestOutcomeOf(t *testing.T) {
 			Outcome{Succeeded: true, Note: "container c of pod p left 4096 bytes in $JOBNETES_OUTPUT, where Kubernetes cuts it off: record larger outputs by RecordTaskOutput (`jobnetes output set`)"}},
 		"a failure names pod, container and exit code": {failed,
 			[]corev1.Pod{pod("p", corev1.PodFailed, ended("ok", 0, "Completed", ""), ended("c", 3, "Error", "no such table\n"))},
-			Outcome{Reason: "BackoffLimitExceeded", Message: "Job has reached the specified backoff limit; pod p: container c exited with code 3: no such table"}},
+			Outcome{Reason: "BackoffLimitExceeded", Message: "pod p: container c exited with code 3: no such table"}},
 		"and the container's own reason": {failed,
 			[]corev1.Pod{pod("p", corev1.PodFailed, ended("c", 137, "OOMKilled", ""))},
-			Outcome{Reason: "BackoffLimitExceeded", Message: "Job has reached the specified backoff limit; pod p: container c exited with code 137 (OOMKilled)"}},
+			Outcome{Reason: "BackoffLimitExceeded", Message: "pod p: container c exited with code 137 (OOMKilled)"}},
 		"also of one that never ran": {failed,
 			[]corev1.Pod{pod("p", corev1.PodPending, held("c", "ImagePullBackOff", "Back-off pulling image \"nope\""))},
-			Outcome{Reason: "BackoffLimitExceeded", Message: `Job has reached the specified backoff limit; pod p: container c never ran (ImagePullBackOff): Back-off pulling image "nope"`}},
+			Outcome{Reason: "BackoffLimitExceeded", Message: `pod p: container c never ran (ImagePullBackOff): Back-off pulling image "nope"`}},
+		"Kubernetes' own message comes last": {late,
+			[]corev1.Pod{pod("p", corev1.PodFailed, ended("c", 143, "Error", ""))},
+			Outcome{Reason: "DeadlineExceeded", Message: "pod p: container c exited with code 143; Job was active longer than specified deadline"}},
 		"without pods Kubernetes' own message is all": {failed, nil,
 			Outcome{Reason: "BackoffLimitExceeded", Message: "Job has reached the specified backoff limit"}},
 	}

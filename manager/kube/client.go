@@ -28,6 +28,9 @@ type Config struct {
 	MasterURL string
 	// Namespace is where the Jobs are.
 	Namespace string
+	// Installation is the value of LabelInstallation on the Jobs to watch; only
+	// Run needs it.
+	Installation string
 	// RelistInterval is how often all Jobs are listed beside the watch, which may
 	// lose events, or go dead without a word; default 30 s.
 	RelistInterval time.Duration

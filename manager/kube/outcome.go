@@ -62,11 +62,15 @@ func OutcomeOf(job *batchv1.Job, pods []corev1.Pod) Outcome {
 		output, note := outputOf(pods)
 		return Outcome{Succeeded: true, Output: output, Note: note}
 	}
-	message := c.Message
-	if details := failureOf(pods); details != "" {
-		message = strings.TrimPrefix(message+"; "+details, "; ")
+	details := failureOf(pods)
+	switch {
+	case details == "":
+		details = c.Message
+	case c.Reason != batchv1.JobReasonBackoffLimitExceeded && c.Message != "":
+		// Of that one the message only repeats the reason.
+		details += "; " + c.Message
 	}
-	return Outcome{Reason: c.Reason, Message: message}
+	return Outcome{Reason: c.Reason, Message: details}
 }
 
 // latestFirst returns the Job's own pods, the last to start first.

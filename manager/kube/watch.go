@@ -13,15 +13,17 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 )
 
-// Selector matches the Jobs that jobnetes has made.
-const Selector = LabelManagedBy + "=" + ManagedBy
+// selector matches the Jobs of this installation.
+func (c *Client) selector() string {
+	return LabelManagedBy + "=" + ManagedBy + "," + LabelInstallation + "=" + c.cfg.Installation
+}
 
 // Run watches the namespace's Jobs by one informer, and lists them now and
 // then; see manager.Jobs.
 func (c *Client) Run(ctx context.Context, changed func(job *batchv1.Job)) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(c.api, 0,
 		informers.WithNamespace(c.cfg.Namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = Selector }),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = c.selector() }),
 		informers.WithTransform(slim))
 	informer := factory.Batch().V1().Jobs().Informer()
 	seen := func(job *batchv1.Job) {
@@ -68,7 +70,7 @@ const relistPage = 500
 func (c *Client) relist(ctx context.Context, changed func(job *batchv1.Job)) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	opts := metav1.ListOptions{LabelSelector: Selector, Limit: relistPage}
+	opts := metav1.ListOptions{LabelSelector: c.selector(), Limit: relistPage}
 	names := map[string]bool{}
 	version := ""
 	for {
