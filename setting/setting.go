@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/cast"
 	"github.com/spf13/viper"
 )
 
@@ -46,7 +46,9 @@ type DB struct {
 	Host     string `mapstructure:"host"`
 	Port     int    `mapstructure:"port"`
 	Name     string `mapstructure:"name"`
+	DSN      string `mapstructure:"dsn"`
 	Path     string `mapstructure:"path"`
+	MaxConns int    `mapstructure:"max-conns"`
 }
 
 // K8s is k8s.*.
@@ -58,6 +60,7 @@ type K8s struct {
 	JobNamespace   string        `mapstructure:"job-namespace"`
 	JobRetention   time.Duration `mapstructure:"job-retention"`
 	RelistInterval time.Duration `mapstructure:"relist-interval"`
+	LocalSlots     int           `mapstructure:"local-slots"`
 }
 
 // Manager is manager.*.
@@ -103,7 +106,7 @@ const envPrefix = "JOBNETES"
 func defaults() Settings {
 	return Settings{
 		Log:      Log{Level: "info", Format: "text"},
-		DB:       DB{Driver: "mysql", User: "root", Host: "127.0.0.1", Port: 3306, Name: "jobnetes"},
+		DB:       DB{Driver: "mysql", User: "root", Host: "127.0.0.1", Port: 3306, Name: "jobnetes", MaxConns: 32},
 		K8s:      K8s{Mode: ModeCluster, JobNamespace: "default", JobRetention: time.Hour, RelistInterval: 30 * time.Second},
 		Manager:  Manager{PollInterval: time.Second, Lease: 15 * time.Second, MaxExecutions: 5000, Workers: 16, MetricsPort: 9090},
 		Jobapi:   Jobapi{Port: 50051, Username: "jobnetesadmin", MaxInput: 1 << 20, MaxOutput: 1 << 20, MetricsPort: 9091},
@@ -119,7 +122,7 @@ func Load(path string) (Settings, error) {
 	if err != nil {
 		return Settings{}, err
 	}
-	return load(defaults(), file)
+	return load(defaults(), file, func(*Settings) {})
 }
 
 // LoadDev reads the settings of `jobnetes dev`, whose data are in dir: its own
@@ -136,13 +139,15 @@ func LoadDev(dir, path string) (Settings, error) {
 			return s, err
 		}
 	}
-	s, err := load(s, path)
-	s.DB = DB{Driver: "sqlite", Path: filepath.Join(dir, "jobnetes.db")}
-	s.K8s.Mode = ModeLocal
-	return s, err
+	return load(s, path, func(s *Settings) {
+		s.DB = DB{Driver: "sqlite", Path: filepath.Join(dir, "jobnetes.db"), MaxConns: 1}
+		s.K8s.Mode = ModeLocal
+	})
 }
 
-func load(s Settings, file string) (Settings, error) {
+// load reads file, unless it is empty, and the environment into s; fix has the
+// last word on the values before they are checked.
+func load(s Settings, file string, fix func(*Settings)) (Settings, error) {
 	v := viper.New()
 	v.SetEnvPrefix(envPrefix)
 	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_", "-", "_"))
@@ -159,14 +164,60 @@ func load(s Settings, file string) (Settings, error) {
 		}
 	}
 	problems := unknownKeys(v.AllKeys(), file)
-	if err := v.Unmarshal(&s, func(c *mapstructure.DecoderConfig) {
-		c.DecodeHook = mapstructure.StringToTimeDurationHookFunc()
-	}); err != nil {
-		problems = append(problems, fmt.Errorf("settings: %w", err))
-	}
+	problems = append(problems, decode(v, &s)...)
+	fix(&s)
 	s.File = file
 	problems = append(problems, s.check()...)
 	return s, errors.Join(problems...)
+}
+
+// decode puts the values that are set into s, key by key, so that each problem
+// names its key and value.
+func decode(v *viper.Viper, s *Settings) []error {
+	var problems []error
+	sections := reflect.ValueOf(s).Elem()
+	for i := range sections.NumField() {
+		section := sections.Field(i)
+		name := sections.Type().Field(i).Tag.Get("mapstructure")
+		for j := 0; name != "-" && j < section.NumField(); j++ {
+			key := name + "." + section.Type().Field(j).Tag.Get("mapstructure")
+			value := v.Get(key)
+			if value == nil {
+				continue
+			}
+			if err := decodeValue(value, section.Field(j)); err != nil {
+				problems = append(problems, fmt.Errorf("%s (%s): %w", key, Env(key), err))
+			}
+		}
+	}
+	return problems
+}
+
+func decodeValue(value any, field reflect.Value) (err error) {
+	var got any
+	what := "a text"
+	switch field.Interface().(type) {
+	case time.Duration:
+		what = "a duration, such as 500ms, 30s or 1h30m"
+		text, isText := value.(string)
+		if !isText {
+			return fmt.Errorf("%v is not %s", value, what)
+		}
+		got, err = time.ParseDuration(text)
+	case int:
+		what = "a whole number"
+		got, err = cast.ToIntE(value)
+	case bool:
+		what = "true or false"
+		got, err = cast.ToBoolE(value)
+	default:
+		got, err = cast.ToStringE(value)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not %s", fmt.Sprint(value), what)
+	}
+	field.Set(reflect.ValueOf(got))
+	return nil
 }
 
 // find returns the config file to read; empty if there is none. One that is
@@ -243,6 +294,8 @@ func (s *Settings) check() []error {
 	want(s.DB.Driver == "mysql" || s.DB.Driver == "sqlite", "db.driver", "%q is neither mysql nor sqlite", s.DB.Driver)
 	want(s.DB.Driver != "sqlite" || s.DB.Path != "", "db.path", "a SQLite database needs the path of its file")
 	want(s.DB.Driver != "mysql" || s.DB.Name != "", "db.name", "must not be empty")
+	want(s.DB.MaxConns >= 1, "db.max-conns", "%d is under 1", s.DB.MaxConns)
+	want(s.K8s.LocalSlots >= 0, "k8s.local-slots", "%d is under 0", s.K8s.LocalSlots)
 	want(s.K8s.Mode == ModeCluster || s.K8s.Mode == ModeLocal, "k8s.mode", "%q is neither cluster nor local", s.K8s.Mode)
 	want(s.K8s.JobNamespace != "", "k8s.job-namespace", "must name the namespace that Jobs run in")
 	want(s.K8s.JobRetention > 0, "k8s.job-retention", "%s is not above 0", s.K8s.JobRetention)
@@ -264,9 +317,9 @@ func (s *Settings) check() []error {
 }
 
 // maxValue bounds the limits on inputs and outputs: with more, a statement may
-// pass a database's max_allowed_packet (16 MiB on MariaDB), since quoting can
-// double a value.
-const maxValue = 4 << 20
+// pass a database's max_allowed_packet (16 MiB on MariaDB), since a row may have
+// the value twice, and quoting can double each.
+const maxValue = 2 << 20
 
 // LogLevel is log.level.
 func (s *Settings) LogLevel() (slog.Level, error) {

@@ -82,7 +82,7 @@ func TestEveryProblemIsTold(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`log.level (JOBNETES_LOG_LEVEL): "loud"`, "db.drivr: unknown key", "extra: unknown key", "manager.lease", "manager.poll-interval", "webadmin.port (JOBNETES_WEBADMIN_PORT): 70000"} {
+	for _, want := range []string{`log.level (JOBNETES_LOG_LEVEL): "loud"`, "db.drivr: unknown key", "extra: unknown key", "manager.lease", `manager.poll-interval (JOBNETES_MANAGER_POLL_INTERVAL): "soon" is not a duration, such as 500ms`, "webadmin.port (JOBNETES_WEBADMIN_PORT): 70000"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)
 		}
@@ -96,7 +96,8 @@ func TestMissingFile(t *testing.T) {
 }
 
 func TestDevIsItsOwn(t *testing.T) {
-	t.Setenv("JOBNETES_DB_DRIVER", "mysql")
+	t.Setenv("JOBNETES_DB_DRIVER", "oracle")
+	t.Setenv("JOBNETES_K8S_MODE", "moon")
 	t.Setenv("JOBNETES_JOBAPI_PORT", "1234")
 	s, err := LoadDev("/data", "")
 	if err != nil || s.DB.Driver != "sqlite" || s.DB.Path != "/data/jobnetes.db" || s.K8s.Mode != ModeLocal || s.Jobapi.Port != 1234 {

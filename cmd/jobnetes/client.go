@@ -108,8 +108,8 @@ func clientFlags(cmd *cobra.Command) *clientOptions {
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.endpoint, "endpoint", "", "host:port of jobapi (env "+envEndpoint+")")
 	f.StringVar(&o.username, "username", "", "user of jobapi (env "+envUsername+")")
-	f.StringVar(&o.password, "password", "", "password of jobapi (env "+envPassword+", which other users of this computer cannot see)")
-	f.StringVar(&o.data, "data", "", "folder of a `jobnetes dev`, whose credentials are used (env "+envData+", default "+defaultData+")")
+	f.StringVar(&o.password, "password", "", "password of jobapi; better by env "+envPassword+": other users of this computer can see flags")
+	f.StringVar(&o.data, "data", "", "data `DIR` of jobnetes dev, whose credentials are used (env "+envData+", default "+defaultData+")")
 	f.VarP(&o.output, "output", "o", "how to print: text or json")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputText), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	return o

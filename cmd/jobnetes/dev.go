@@ -62,14 +62,14 @@ func newDevCommand() *cobra.Command {
 		Use:   "dev",
 		Short: "Run everything on this computer, without a cluster or a server",
 		Long:  devLong,
-		Args:  cobra.NoArgs,
+		Args:  none("; --data DIR names the folder, --run FILE a definition"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDev(cmd, cmp.Or(data, os.Getenv(envData), defaultData), config, files)
 		},
 	}
-	c.Flags().StringVar(&data, "data", "", "folder of the data (env "+envData+", default "+defaultData+")")
+	c.Flags().StringVar(&data, "data", "", "`DIR` of the data (env "+envData+", default "+defaultData+")")
 	c.Flags().StringVar(&config, "config", "", "settings file (default: none but the environment)")
-	c.Flags().StringArrayVar(&files, "run", nil, "definition to apply and start; may be repeated")
+	c.Flags().StringArrayVar(&files, "run", nil, "definition `FILE` to apply and start; may be repeated")
 	return c
 }
 
@@ -101,7 +101,7 @@ func (d *dev) open(ctx context.Context) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	// First, since it takes the lock that keeps a second dev off the folder.
-	d.jobs, err = local.New(local.Config{Dir: d.dir, Runner: []string{self, jobRunner}, BackoffBase: time.Second, Log: d.log})
+	d.jobs, err = local.New(local.Config{Dir: d.dir, Runner: []string{self, jobRunner}, Slots: d.settings.K8s.LocalSlots, BackoffBase: time.Second, Log: d.log})
 	if err != nil {
 		return err
 	}
@@ -114,20 +114,20 @@ func (d *dev) open(ctx context.Context) error {
 	if err := d.writeCredentials(); err != nil {
 		return err
 	}
-	key, err := tokenKey(ctx, d.store)
+	common, err := readShared(ctx, d.store)
 	if err != nil {
 		return err
 	}
-	tokens, err := token.NewTokens(key)
+	tokens, err := token.NewTokens(common.tokenKey)
 	if err != nil {
 		return err
 	}
 	cfg := managerConfig(d.settings)
-	cfg.Owner = devOwner
+	cfg.Owner, cfg.Installation = devOwner, common.installation
 	if d.manager, err = manager.New(cfg, d.store, d.jobs, tokens, d.log); err != nil {
 		return err
 	}
-	if d.jobapi, err = newJobapiServer(ctx, d.settings, d.store, d.jobs, d.log); err != nil {
+	if d.jobapi, err = newJobapiServer(d.settings, common, d.store, d.jobs, d.log); err != nil {
 		return err
 	}
 	d.pages, err = webadmin.New(webadmin.Config{LoopbackOnly: true, Version: version()}, d.store, d.jobs, d.log)
@@ -232,7 +232,7 @@ func (d *dev) startFiles(ctx context.Context, files []string) error {
 		}
 		applied, err := c.apply(ctx, file, document)
 		if err != nil {
-			return err
+			return fmt.Errorf("--run %s:\n%w", file, err)
 		}
 		id, err := c.start(ctx, applied.Name, &pb.WorkflowStartRequest{WorkflowId: applied.ID})
 		if err != nil {

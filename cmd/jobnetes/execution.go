@@ -17,7 +17,7 @@ func newExecutionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "execution ID",
 		Short: "Show an execution and its tasks",
-		Args:  cobra.ExactArgs(1),
+		Args:  one("the id of an execution"),
 	}
 	o := clientFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -59,12 +59,14 @@ func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
 	lines := [][2]string{
 		{"workflow", fmt.Sprintf("%s (id %d, version %d)", e.GetWorkflowName(), e.GetWorkflowId(), e.GetWorkflowVersion())},
 		{"name", oneLine(e.GetName())},
-		{"created", localTime(e.GetCreatedAt())},
-		{"started", localTime(e.GetStartedAt())},
-		{"ended", localTime(e.GetEndedAt())},
+		{"created", utcTime(e.GetCreatedAt())},
+		{"started", utcTime(e.GetStartedAt())},
+		{"ended", utcTime(e.GetEndedAt())},
 		{"duration", duration(e.GetStartedAt(), e.GetEndedAt(), now)},
 		{"input", shown(e.GetInput())},
-		{"output", shown(e.GetOutput())},
+	}
+	if e.GetStatus() == pb.ExecutionStatus_EXECUTION_STATUS_SUCCESS {
+		lines = append(lines, [2]string{"output", shown(e.GetOutput())})
 	}
 	// First what somebody looks for who has been called.
 	if _, err := fmt.Fprintf(w, "execution %d: %s\n", e.GetId(), executionStatus(e.GetStatus())); err != nil {

@@ -25,7 +25,7 @@ func newExecutionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "executions",
 		Short: "List executions, newest first",
-		Args:  cobra.NoArgs,
+		Args:  none("; one execution is shown by `jobnetes execution ID`"),
 	}
 	o := clientFlags(cmd)
 	cmd.Flags().StringVar(&workflow, "workflow", "", "only those of the workflow of this name")
@@ -112,7 +112,7 @@ func printExecutions(cmd *cobra.Command, o *clientOptions, executions []*pb.Exec
 	for _, e := range executions {
 		rows = append(rows, []string{
 			strconv.FormatUint(e.GetId(), 10), e.GetWorkflowName(), oneLine(e.GetName()), executionStatus(e.GetStatus()),
-			localTime(e.GetStartedAt()), duration(e.GetStartedAt(), e.GetEndedAt(), now),
+			utcTime(e.GetStartedAt()), duration(e.GetStartedAt(), e.GetEndedAt(), now),
 		})
 	}
 	return printTable(cmd.OutOrStdout(), "ID WORKFLOW NAME STATUS STARTED DURATION", rows)

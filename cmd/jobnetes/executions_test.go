@@ -144,7 +144,7 @@ func TestDuration(t *testing.T) {
 		now  time.Duration
 		want string
 	}{
-		"running": {-1, 1234 * time.Millisecond, "1.23s"},
+		"running": {-1, 1234 * time.Millisecond, "1.2s"},
 		"ended":   {30, time.Hour, "30s"},
 		"long":    {-1, 3723*time.Second + 600*time.Millisecond, "1h2m4s"},
 	}

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jobnetes/jobnetes/dao"
-	"github.com/jobnetes/jobnetes/db"
 	"github.com/jobnetes/jobnetes/jobapi"
 	"github.com/jobnetes/jobnetes/setting"
 )
@@ -18,18 +17,22 @@ func newJobapiCommand() *cobra.Command {
 }
 
 func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error {
-	gdb, store, err := openStore(ctx, s)
+	store, done, err := openStore(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close(gdb) }()
+	defer done()
+	common, err := readShared(ctx, store)
+	if err != nil {
+		return err
+	}
 	var logs jobapi.Logs
-	if client, err := newKubeClient(s, log); err != nil {
+	if client, err := newKubeClient(s, common.installation, log); err != nil {
 		log.Warn("no cluster: everything works but GetTaskLogs", "error", err)
 	} else {
 		logs = client
 	}
-	server, err := newJobapiServer(ctx, s, store, logs, log)
+	server, err := newJobapiServer(s, common, store, logs, log)
 	if err != nil {
 		return err
 	}
@@ -46,13 +49,9 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 	return g.Wait()
 }
 
-func newJobapiServer(ctx context.Context, s setting.Settings, store *dao.Store, logs jobapi.Logs, log *slog.Logger) (*jobapi.Server, error) {
-	key, err := tokenKey(ctx, store)
-	if err != nil {
-		return nil, err
-	}
+func newJobapiServer(s setting.Settings, common shared, store *dao.Store, logs jobapi.Logs, log *slog.Logger) (*jobapi.Server, error) {
 	return jobapi.New(jobapi.Config{
-		Username: s.Jobapi.Username, Password: s.Jobapi.Password, TokenKey: key,
+		Username: s.Jobapi.Username, Password: s.Jobapi.Password, TokenKey: common.tokenKey,
 		MaxInputBytes: s.Jobapi.MaxInput, MaxOutputBytes: s.Jobapi.MaxOutput,
 	}, store, logs, log)
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/jobnetes/jobnetes/db"
 	"github.com/jobnetes/jobnetes/jobapi/token"
 	"github.com/jobnetes/jobnetes/manager"
 	"github.com/jobnetes/jobnetes/setting"
@@ -18,24 +17,29 @@ func newManagerCommand() *cobra.Command {
 }
 
 func runManager(ctx context.Context, s setting.Settings, log *slog.Logger) error {
-	gdb, store, err := openStore(ctx, s)
+	store, done, err := openStore(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close(gdb) }()
-	jobs, err := newKubeClient(s, log)
+	defer done()
+	common, err := readShared(ctx, store)
 	if err != nil {
 		return err
 	}
-	key, err := tokenKey(ctx, store)
+	jobs, err := newKubeClient(s, common.installation, log)
 	if err != nil {
 		return err
 	}
-	tokens, err := token.NewTokens(key)
+	tokens, err := token.NewTokens(common.tokenKey)
 	if err != nil {
 		return err
 	}
-	m, err := manager.New(managerConfig(s), store, jobs, tokens, log)
+	if s.Jobapi.Endpoint == "" {
+		log.Warn("jobapi.endpoint is not set: jobs that report by gRPC will look for jobapi in their own pod", "endpoint", s.JobapiEndpoint())
+	}
+	cfg := managerConfig(s)
+	cfg.Installation = common.installation
+	m, err := manager.New(cfg, store, jobs, tokens, log)
 	if err != nil {
 		return err
 	}

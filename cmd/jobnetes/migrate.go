@@ -22,11 +22,11 @@ func newMigrateCommand() *cobra.Command {
 			}
 			ctx, cfg := cmd.Context(), dbConfig(s)
 			if err := db.CreateDatabase(ctx, cfg); err != nil {
-				return err
+				return whichDatabase(s, err)
 			}
 			gdb, err := db.Open(ctx, cfg)
 			if err != nil {
-				return err
+				return whichDatabase(s, err)
 			}
 			defer func() { _ = db.Close(gdb) }()
 			applied, err := db.Migrate(ctx, gdb)

@@ -9,10 +9,11 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"gorm.io/gorm"
+	"k8s.io/klog/v2"
 
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/db"
@@ -58,38 +59,66 @@ func newLogger(w io.Writer, s setting.Settings) *slog.Logger {
 
 func dbConfig(s setting.Settings) db.Config {
 	return db.Config{
-		Driver: s.DB.Driver, User: s.DB.User, Password: s.DB.Password, Host: s.DB.Host, Port: s.DB.Port, Name: s.DB.Name, Path: s.DB.Path,
+		Driver: s.DB.Driver, User: s.DB.User, Password: s.DB.Password, Host: s.DB.Host, Port: s.DB.Port, Name: s.DB.Name,
+		DSN: s.DB.DSN, Path: s.DB.Path, MaxConns: s.DB.MaxConns, Log: slog.Default(),
 	}
 }
 
 // openStore opens the database for a service. It refuses a schema that this
-// build does not know.
-func openStore(ctx context.Context, s setting.Settings) (*gorm.DB, *dao.Store, error) {
+// build does not know. The caller calls done at the end.
+func openStore(ctx context.Context, s setting.Settings) (store *dao.Store, done func(), err error) {
+	if s.DB.Driver == db.SQLite {
+		if _, err := os.Stat(s.DB.Path); err != nil { // opening it would make an empty one
+			return nil, nil, fmt.Errorf("db.path: %w: correct it, or make the database with `jobnetes migrate`", err)
+		}
+	}
 	gdb, err := db.Open(ctx, dbConfig(s))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, whichDatabase(s, err)
 	}
+	done = func() { _ = db.Close(gdb) }
 	if err := db.CheckVersion(ctx, gdb); err != nil {
-		_ = db.Close(gdb)
+		done()
 		return nil, nil, err
 	}
-	return gdb, dao.New(gdb), nil
+	return dao.New(gdb), done, nil
 }
 
-// tokenKey returns the key of task tokens. The first service to ask makes it.
-func tokenKey(ctx context.Context, store *dao.Store) ([]byte, error) {
+// whichDatabase says where an address that does not answer comes from.
+func whichDatabase(s setting.Settings, err error) error {
+	from := "no settings file was found; --config names one"
+	if s.File != "" {
+		from = "from " + s.File + " and the environment"
+	}
+	return fmt.Errorf("%w (db.host, %s, and db.*: %s)", err, setting.Env("db.host"), from)
+}
+
+// shared is what the services share by the database.
+type shared struct {
+	tokenKey     []byte
+	installation string
+}
+
+// readShared returns it. The first service to ask makes it.
+func readShared(ctx context.Context, store *dao.Store) (shared, error) {
 	fresh := make([]byte, token.MinKeyBytes)
 	_, _ = rand.Read(fresh) // never fails
-	return store.Secret(ctx, dao.TokenKey, fresh, time.Now())
+	key, err := store.Secret(ctx, dao.TokenKey, fresh, time.Now())
+	if err != nil {
+		return shared{}, err
+	}
+	installation, err := store.Secret(ctx, dao.Installation, []byte(strings.ToLower(rand.Text())), time.Now())
+	return shared{key, string(installation)}, err
 }
 
-func newKubeClient(s setting.Settings, log *slog.Logger) (*kube.Client, error) {
+func newKubeClient(s setting.Settings, installation string, log *slog.Logger) (*kube.Client, error) {
 	if s.K8s.Mode == setting.ModeLocal {
 		return nil, fmt.Errorf("k8s.mode is %s: Jobs as local processes are for `jobnetes dev` only, where one process sees them all", setting.ModeLocal)
 	}
+	klog.SetSlogLogger(log) // client-go logs through it
 	cfg := kube.Config{
 		InCluster: s.K8s.InCluster, ConfigPath: s.K8s.ConfigPath, MasterURL: s.K8s.MasterURL,
-		Namespace: s.K8s.JobNamespace, RelistInterval: s.K8s.RelistInterval,
+		Namespace: s.K8s.JobNamespace, Installation: installation, RelistInterval: s.K8s.RelistInterval,
 	}
 	rc, err := kube.RESTConfig(cfg)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,7 @@ func newStartCommand() *cobra.Command {
 		Short: "Start a workflow and print the id of the execution",
 		Example: `  jobnetes start nightly -i '{"day": "2026-03-01"}' --watch
   jobnetes start nightly -i @input.json`,
-		Args: cobra.ExactArgs(1),
+		Args: one("the name or id of a workflow"),
 	}
 	o := clientFlags(cmd)
 	cmd.ValidArgsFunction = o.completeWorkflows
@@ -30,6 +31,9 @@ func newStartCommand() *cobra.Command {
 		data, err := readValue(input, cmd.InOrStdin())
 		if err != nil {
 			return fmt.Errorf("read the input: %w", err)
+		}
+		if cmd.Flags().Changed("input") && strings.TrimSpace(string(data)) == "" {
+			return fmt.Errorf("--input is empty: give JSON, or leave the flag out for {}")
 		}
 		c, err := o.connect()
 		if err != nil {

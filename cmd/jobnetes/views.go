@@ -171,12 +171,15 @@ func printTable(w io.Writer, header string, rows [][]string) error {
 	return nil
 }
 
-// localTime is a time for people, in their zone; "-" for none.
-func localTime(t *timestamppb.Timestamp) string {
+// timeOnly is how times of the same day are shown: in UTC, as everywhere.
+const timeOnly = time.TimeOnly + "Z"
+
+// utcTime is a time for people, in UTC as in SQL and on the pages; "-" for none.
+func utcTime(t *timestamppb.Timestamp) string {
 	if t == nil {
 		return "-"
 	}
-	return t.AsTime().Local().Format(time.DateTime)
+	return t.AsTime().UTC().Format(time.DateTime) + "Z"
 }
 
 // duration is how long something took, or has taken so far; "-" before it starts.
@@ -188,10 +191,14 @@ func duration(start, end *timestamppb.Timestamp, now time.Time) string {
 		now = end.AsTime()
 	}
 	d := now.Sub(start.AsTime())
-	if d < time.Minute {
-		return d.Round(10 * time.Millisecond).String()
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	default:
+		return d.Round(time.Second).String()
 	}
-	return d.Round(time.Second).String()
 }
 
 // oneLine makes a text fit a line of a terminal: jobs write error messages, so

@@ -43,7 +43,7 @@ func (c *client) watch(ctx context.Context, id uint64, w io.Writer) (*pb.Executi
 			lost = time.Time{}
 		case lost.IsZero():
 			lost = time.Now()
-			if _, err := fmt.Fprintf(w, "%s  jobapi is away; trying again\n", lost.Format(time.TimeOnly)); err != nil {
+			if _, err := fmt.Fprintf(w, "%s  jobapi is away; trying again\n", lost.UTC().Format(timeOnly)); err != nil {
 				return nil, err
 			}
 		case time.Since(lost) > watchPatience:
@@ -84,7 +84,7 @@ func (c *client) watchOnce(ctx context.Context, id uint64, after *uint64, w io.W
 
 // eventLine says when, what, which and why.
 func eventLine(e *pb.ExecutionEvent) string {
-	line := fmt.Sprintf("%s  %-18s", e.GetAt().AsTime().Local().Format(time.TimeOnly), e.GetType())
+	line := fmt.Sprintf("%s  %-18s", e.GetAt().AsTime().UTC().Format(timeOnly), e.GetType())
 	if e.GetTaskId() != 0 {
 		line += fmt.Sprintf("  %s (task %d)", e.GetTaskName(), e.GetTaskId())
 	}

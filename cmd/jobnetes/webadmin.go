@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jobnetes/jobnetes/db"
 	"github.com/jobnetes/jobnetes/setting"
 	"github.com/jobnetes/jobnetes/webadmin"
 )
@@ -24,12 +23,16 @@ func runWebadmin(ctx context.Context, s setting.Settings, log *slog.Logger) erro
 	if s.Webadmin.Username == "" || s.Webadmin.Password == "" {
 		return errors.New("webadmin.username, webadmin.password: set both: without a password anybody could read inputs, outputs and logs")
 	}
-	gdb, store, err := openStore(ctx, s)
+	store, done, err := openStore(ctx, s)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close(gdb) }()
-	pods, err := newKubeClient(s, log)
+	defer done()
+	common, err := readShared(ctx, store)
+	if err != nil {
+		return err
+	}
+	pods, err := newKubeClient(s, common.installation, log)
 	if err != nil {
 		return err
 	}

@@ -16,15 +16,14 @@ func newWorkflowCommand() *cobra.Command {
 		Short: "Apply, list, get and validate workflow definitions",
 	}
 	o := clientFlags(cmd)
-	cmd.AddCommand(newWorkflowApplyCommand(o), newWorkflowListCommand(o), newWorkflowGetCommand(o), newWorkflowValidateCommand())
-	return cmd
+	return groupOf(cmd, newWorkflowApplyCommand(o), newWorkflowListCommand(o), newWorkflowGetCommand(o), newWorkflowValidateCommand(o))
 }
 
 func newWorkflowListCommand(o *clientOptions) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the workflows, by name",
-		Args:  cobra.NoArgs,
+		Args:  none(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.connect()
 			if err != nil {
@@ -44,7 +43,7 @@ func newWorkflowListCommand(o *clientOptions) *cobra.Command {
 			}
 			var rows [][]string
 			for _, w := range workflows {
-				rows = append(rows, []string{strconv.FormatUint(w.GetId(), 10), w.GetName(), strconv.FormatUint(uint64(w.GetVersion()), 10), localTime(w.GetUpdatedAt())})
+				rows = append(rows, []string{strconv.FormatUint(w.GetId(), 10), w.GetName(), strconv.FormatUint(uint64(w.GetVersion()), 10), utcTime(w.GetUpdatedAt())})
 			}
 			return printTable(cmd.OutOrStdout(), "ID NAME VERSION UPDATED", rows)
 		},
@@ -85,7 +84,7 @@ func newWorkflowGetCommand(o *clientOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "get NAME|ID",
 		Short:             "Show a workflow",
-		Args:              cobra.ExactArgs(1),
+		Args:              one("the name or id of a workflow"),
 		ValidArgsFunction: o.completeWorkflows,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w, err := o.getWorkflow(cmd.Context(), args[0])
@@ -100,7 +99,7 @@ func newWorkflowGetCommand(o *clientOptions) *cobra.Command {
 				err = printJSON(out, viewWorkflow(w))
 			default:
 				_, err = fmt.Fprintf(out, "id:       %d\nname:     %s\nversion:  %d\ncreated:  %s\nupdated:  %s\n\n%s\n",
-					w.GetId(), w.GetName(), w.GetVersion(), localTime(w.GetCreatedAt()), localTime(w.GetUpdatedAt()), w.GetDefinition())
+					w.GetId(), w.GetName(), w.GetVersion(), utcTime(w.GetCreatedAt()), utcTime(w.GetUpdatedAt()), w.GetDefinition())
 			}
 			return err
 		},
