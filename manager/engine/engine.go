@@ -32,7 +32,8 @@ type Observation struct {
 	// Job had ended: Commit finds a conflict if the job records once more.
 	Recorded    *string
 	RecordedRev uint32
-	// Reason, a CamelCase word, and Message say why it failed.
+	// Reason, a CamelCase word, and Message say why it failed. Of a Job that
+	// succeeded, Message may say what else is to be known.
 	Reason, Message string
 }
 
@@ -47,6 +48,7 @@ type Execution struct {
 	top *list
 
 	byID    map[uint64]*task // tasks whose rows have ids
+	jobs    map[uint64]*task // of them, the kube-jobs that run
 	started []*task          // tasks whose rows get their ids by the next commit
 	idle    []*list          // lists whose first task is to be started
 	ended   []*task          // tasks whose lists have to move on
@@ -78,7 +80,7 @@ type list struct {
 // takes over the rows: Decide changes them. The error says which row does not
 // fit the definition.
 func Load(def *schema.Definition, row *dao.WorkflowExecution, tasks []*dao.TaskExecution) (*Execution, error) {
-	x := &Execution{def: def, row: row, top: &list{tasks: def.Tasks}, byID: map[uint64]*task{}}
+	x := &Execution{def: def, row: row, top: &list{tasks: def.Tasks}, byID: map[uint64]*task{}, jobs: map[uint64]*task{}}
 	if !row.Status.Ended() {
 		x.idle = append(x.idle, x.top)
 	}
@@ -92,7 +94,7 @@ func Load(def *schema.Definition, row *dao.WorkflowExecution, tasks []*dao.TaskE
 			return nil, fmt.Errorf("task %d is named %q, which the definition does not have", r.ID, r.TaskName)
 		}
 		t := x.add(r, d, l)
-		x.byID[r.ID] = t
+		x.file(t)
 		if r.Status.Ended() && r.NextTaskExecutionID == nil {
 			x.ended = append(x.ended, t)
 		}
@@ -133,24 +135,12 @@ func (x *Execution) Row() *dao.WorkflowExecution { return x.row }
 // ids, as of the last commit.
 func (x *Execution) RunningJobs() []*dao.TaskExecution {
 	x.index()
-	var rows []*dao.TaskExecution
-	for _, t := range x.byID {
-		if t.def.Type == schema.KubeJob && !t.row.Status.Ended() {
-			rows = append(rows, t.row)
-		}
+	rows := make([]*dao.TaskExecution, 0, len(x.jobs))
+	for _, t := range x.jobs {
+		rows = append(rows, t.row)
 	}
 	sortByID(rows)
 	return rows
-}
-
-// Job returns the row of a running kube-job, or nil.
-func (x *Execution) Job(taskID uint64) *dao.TaskExecution {
-	x.index()
-	t := x.byID[taskID]
-	if t == nil || t.def.Type != schema.KubeJob || t.row.Status.Ended() {
-		return nil
-	}
-	return t.row
 }
 
 // Definition returns the definition of a task by its name, or nil.
@@ -159,9 +149,16 @@ func (x *Execution) Definition(taskName string) *schema.Task { return x.def.Task
 // index files the tasks whose rows have got their ids.
 func (x *Execution) index() {
 	for _, t := range x.started {
-		x.byID[t.row.ID] = t
+		x.file(t)
 	}
 	x.started = nil
+}
+
+func (x *Execution) file(t *task) {
+	x.byID[t.row.ID] = t
+	if t.def.Type == schema.KubeJob && !t.row.Status.Ended() {
+		x.jobs[t.row.ID] = t
+	}
 }
 
 // Decide takes the execution as far as it can go at that time, and returns the
@@ -177,7 +174,7 @@ func (x *Execution) Decide(observed []Observation, now time.Time) []dao.Transiti
 		return x.out
 	}
 	for _, o := range observed {
-		if t := x.byID[o.TaskID]; t != nil && t.def.Type == schema.KubeJob && !t.row.Status.Ended() {
+		if t := x.jobs[o.TaskID]; t != nil {
 			x.observe(t, o)
 		}
 	}
@@ -233,7 +230,7 @@ func (x *Execution) observe(t *task, o Observation) {
 		x.endFailed(t, o.Reason, o.Message)
 		return
 	}
-	x.endSuccess(t, output)
+	x.endSuccess(t, output, o.Message)
 }
 
 // nothing is the output of a task that has none.

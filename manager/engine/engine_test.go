@@ -57,7 +57,7 @@ func TestDecide(t *testing.T) {
 			results:    map[string]result{"a": {}, "b": {reason: "BackoffLimitExceeded"}, "c": {}},
 			wantLog: []string{
 				"ExecutionStarted", "TaskStarted a", "TaskSucceeded a", "TaskStarted b",
-				"TaskFailed b BackoffLimitExceeded", "ExecutionFailed BackoffLimitExceeded"},
+				"TaskFailed b BackoffLimitExceeded", "ExecutionFailed"},
 			wantStatus: dao.ExecutionFailed, wantOutput: `{}`,
 			wantError: `task "b" failed: BackoffLimitExceeded: it broke`,
 		},
@@ -75,7 +75,7 @@ func TestDecide(t *testing.T) {
 			results:    map[string]result{"a": {reason: "Boom"}, "b": {}, "after": {}},
 			wantLog: []string{
 				"ExecutionStarted", "TaskStarted fan", "TaskStarted a", "TaskStarted b",
-				"TaskFailed a Boom", "TaskSucceeded b", "TaskFailed fan SetFailed", "ExecutionFailed SetFailed"},
+				"TaskFailed a Boom", "TaskSucceeded b", "TaskFailed fan SetFailed", "ExecutionFailed"},
 			wantStatus: dao.ExecutionFailed, wantOutput: `{}`,
 			wantError: `task "fan" failed: SetFailed: 1 of 2 sets failed: set 1: task "a" failed: Boom: it broke`,
 		},
@@ -90,7 +90,7 @@ func TestDecide(t *testing.T) {
 			results:    map[string]result{"a": {reason: "A"}, "b": {}, "c": {reason: "C"}},
 			wantLog: []string{
 				"ExecutionStarted", "TaskStarted fan", "TaskStarted a", "TaskStarted b", "TaskStarted c",
-				"TaskFailed a A", "TaskSucceeded b", "TaskFailed c C", "TaskFailed fan SetFailed", "ExecutionFailed SetFailed"},
+				"TaskFailed a A", "TaskSucceeded b", "TaskFailed c C", "TaskFailed fan SetFailed", "ExecutionFailed"},
 			wantStatus: dao.ExecutionFailed, wantOutput: `{}`,
 			wantError: `task "fan" failed: SetFailed: 2 of 3 sets failed: set 1: task "a" failed: A: it broke; set 3: task "c" failed: C: it broke`,
 		},
@@ -126,14 +126,14 @@ func TestDecide(t *testing.T) {
 		"without a default it fails": {
 			definition: workflow(branch("check", "", "$.value > 3", "big"), job("big", "")),
 			input:      `{"value":1}`,
-			wantLog:    []string{"ExecutionStarted", "TaskStarted check", "TaskFailed check NoBranchTaken", "ExecutionFailed NoBranchTaken"},
+			wantLog:    []string{"ExecutionStarted", "TaskStarted check", "TaskFailed check NoBranchTaken", "ExecutionFailed"},
 			wantStatus: dao.ExecutionFailed, wantOutput: `{}`,
 			wantError: `task "check" failed: NoBranchTaken: no condition is true, and the branch has no default`,
 		},
 		"a condition on what is not there fails the branch": {
 			definition: workflow(branch("check", "big", "$.value > 3", "big"), job("big", "")),
 			input:      `{}`,
-			wantLog:    []string{"ExecutionStarted", "TaskStarted check", "TaskFailed check ConditionError", "ExecutionFailed ConditionError"},
+			wantLog:    []string{"ExecutionStarted", "TaskStarted check", "TaskFailed check ConditionError", "ExecutionFailed"},
 			wantStatus: dao.ExecutionFailed, wantOutput: `{}`,
 			wantError: "task \"check\" failed: ConditionError: condition `$.value > 3`: ",
 		},
@@ -147,7 +147,7 @@ func TestDecide(t *testing.T) {
 		"an input too large for a job's environment fails its task": {
 			definition: workflow(job("a", "")),
 			input:      `"` + strings.Repeat("x", MaxJobInput) + `"`,
-			wantLog:    []string{"ExecutionStarted", "TaskStarted a", "TaskFailed a InputTooLarge", "ExecutionFailed InputTooLarge"},
+			wantLog:    []string{"ExecutionStarted", "TaskStarted a", "TaskFailed a InputTooLarge", "ExecutionFailed"},
 			wantStatus: dao.ExecutionFailed, wantOutput: `{}`,
 			wantError: fmt.Sprintf(`task "a" failed: InputTooLarge: the input has %d bytes`, MaxJobInput+2),
 		},

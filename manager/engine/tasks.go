@@ -27,10 +27,13 @@ const (
 	// allows 128 KiB for one environment variable, its name, "=" and a final NUL
 	// included (MAX_ARG_STRLEN, execve(2)).
 	MaxJobInput = 128<<10 - len("JOBNETES_INPUT=") - 1
-	// MaxParallelOutput bounds the array that a parallel's sets make together:
-	// a database refuses statements over its max_allowed_packet, 16 MiB on
-	// MariaDB, and quoting may double it.
-	MaxParallelOutput = 4 << 20
+	// MaxJobInputs bounds the inputs of all containers of a Job together: each
+	// gets a copy, and etcd refuses objects over 1.5 MiB.
+	MaxJobInputs = 512 << 10
+	// MaxParallelOutput bounds the array that a parallel's sets make together: a
+	// database refuses statements over its max_allowed_packet, 16 MiB on MariaDB;
+	// a branch's row has the value twice, and quoting may double each.
+	MaxParallelOutput = 2 << 20
 	// maxMessage and maxReason bound error_msg and error_reason, in bytes.
 	maxMessage = 4096
 	maxReason  = 255
@@ -58,23 +61,31 @@ func (x *Execution) start(d *schema.Task, l *list, input string, prev *task) {
 	x.emit(tr)
 
 	switch {
-	case d.Type == schema.KubeJob && len(input) > MaxJobInput:
-		x.endFailed(t, InputTooLarge, fmt.Sprintf("the input has %d bytes, and a Job can be given at most %d in its environment: let the task before it leave a reference, such as a path or a key, in place of the data", len(input), MaxJobInput))
+	case d.Type == schema.KubeJob && len(input) > jobInputLimit(d):
+		x.endFailed(t, InputTooLarge, fmt.Sprintf("the input has %d bytes, and this Job can be given at most %d in the environment of each container: let the task before it leave a reference, such as a path or a key, in place of the data", len(input), jobInputLimit(d)))
 	case d.Type == schema.Parallel && len(t.sets) == 0:
-		x.endSuccess(t, "[]")
+		x.endSuccess(t, "[]", "it has no sets")
 	case d.Type == schema.Branch:
-		if _, reason, message := choose(d, input); reason != "" {
+		if next, reason, message := choose(d, input); reason != "" {
 			x.endFailed(t, reason, message)
 		} else {
-			x.endSuccess(t, input)
+			x.endSuccess(t, input, fmt.Sprintf("%s: next is %q", message, next))
 		}
 	}
 }
 
-func (x *Execution) endSuccess(t *task, output string) {
+// jobInputLimit is the most bytes of input that a kube-job's containers can be
+// given each.
+func jobInputLimit(d *schema.Task) int {
+	pod := &d.Job.Spec.Template.Spec
+	return min(MaxJobInput, MaxJobInputs/(len(pod.Containers)+len(pod.InitContainers)))
+}
+
+// endSuccess ends a task with an output; message, for the event, may be empty.
+func (x *Execution) endSuccess(t *task, output, message string) {
 	t.row.Output = output
 	x.end(t, dao.TaskSuccess)
-	x.emit(dao.Transition{Type: dao.EventTaskSucceeded, Task: t.row})
+	x.emit(dao.Transition{Type: dao.EventTaskSucceeded, Task: t.row, Message: cut(message, maxMessage)})
 }
 
 func (x *Execution) endFailed(t *task, reason, message string) {
@@ -85,6 +96,7 @@ func (x *Execution) endFailed(t *task, reason, message string) {
 
 func (x *Execution) end(t *task, status dao.TaskStatus) {
 	at := x.now
+	delete(x.jobs, t.row.ID)
 	t.row.Status, t.row.EndedAt = status, &at
 	t.row.ElapsedSec = uint32(math.Ceil(max(0, at.Sub(t.row.StartedAt).Seconds())))
 	x.ended = append(x.ended, t)
@@ -116,7 +128,8 @@ func (x *Execution) successor(t *task) string {
 	return next
 }
 
-// choose evaluates a branch: the task to go on with, or why there is none.
+// choose evaluates a branch: the task to go on with, or for which reason there
+// is none; and a message that says why.
 func choose(d *schema.Task, input string) (next, reason, message string) {
 	for _, c := range d.Choices {
 		taken, err := c.Condition.Eval([]byte(input))
@@ -124,13 +137,13 @@ func choose(d *schema.Task, input string) (next, reason, message string) {
 			return "", ConditionError, err.Error()
 		}
 		if taken {
-			return c.Next, "", ""
+			return c.Next, "", fmt.Sprintf("`%s` is true", c.Condition)
 		}
 	}
 	if d.Default == "" {
 		return "", NoBranchTaken, "no condition is true, and the branch has no default"
 	}
-	return d.Default, "", ""
+	return d.Default, "", "no condition is true"
 }
 
 // endParallel ends a parallel once the last of its sets has ended.
@@ -161,14 +174,14 @@ func (x *Execution) endParallel(p *task) {
 	case size > MaxParallelOutput:
 		x.endFailed(p, OutputTooLarge, fmt.Sprintf("the outputs of the %d sets have %d bytes together, and at most %d can be passed on: let them leave references in place of data", len(p.sets), size, MaxParallelOutput))
 	default:
-		x.endSuccess(p, "["+strings.Join(outputs, ",")+"]")
+		x.endSuccess(p, "["+strings.Join(outputs, ",")+"]", "")
 	}
 }
 
 // endExecution ends the execution with the last task of its top list.
 func (x *Execution) endExecution(last *task) {
 	if last.row.Status == dao.TaskFailed {
-		x.fail(last.row.ErrorReason, failure(last.row))
+		x.fail("", failure(last.row)) // which has the reason
 		return
 	}
 	at := x.now

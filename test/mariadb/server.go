@@ -119,7 +119,12 @@ func (s *Server) path(name string) string { return filepath.Join(s.folder.Path, 
 // initialize makes the system tables, and the file of statements that every
 // start of the server runs.
 func (s *Server) initialize(ctx context.Context, installDB string) error {
-	args := []string{"--no-defaults", "--datadir=" + s.path("data"), "--auth-root-authentication-method=normal",
+	// A server empties the temporary folder of its leftovers when it starts, so
+	// servers must not share one.
+	if err := os.Mkdir(s.path("tmp"), 0o700); err != nil {
+		return fmt.Errorf("make its temporary folder: %w", err)
+	}
+	args := []string{"--no-defaults", "--datadir=" + s.path("data"), "--tmpdir=" + s.path("tmp"), "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--skip-name-resolve", "--innodb-log-file-size=8M"}
 	cmd := exec.CommandContext(ctx, installDB, append(args, asRoot()...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -139,7 +144,7 @@ func (s *Server) run(ctx context.Context) (err error) {
 	defer cancel()
 	args := []string{
 		"--no-defaults",
-		"--datadir=" + s.path("data"),
+		"--datadir=" + s.path("data"), "--tmpdir=" + s.path("tmp"),
 		"--socket=" + s.path("socket"),
 		"--pid-file=" + s.path("pid"),
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.port), "--skip-name-resolve",
