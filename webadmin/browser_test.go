@@ -79,6 +79,64 @@ func checkPage(t *testing.T, p *browser.Page, url string, width int) {
 	if scroll > width {
 		t.Errorf("the page is %d pixels wide on a screen of %d: it scrolls sideways", scroll, width)
 	}
+	wantNone(t, p, "run over their box in the graph", `[...document.querySelectorAll(".graph .box text")].filter(text =>
+		text.getBoundingClientRect().right > text.parentElement.querySelector(".face").getBoundingClientRect().right - 6)`)
+}
+
+// wantNone expects that a JavaScript expression gives no element.
+func wantNone(t *testing.T, p *browser.Page, what, elements string) {
+	t.Helper()
+	var found []string
+	p.Evaluate("("+elements+").map(e => e.textContent.trim())", &found)
+	if len(found) > 0 {
+		t.Errorf("these %s: %q", what, found)
+	}
+}
+
+// TestWordsInBrowser looks at long texts beside short ones at every width that
+// changes the layout: what is short stays whole, what is long has the room.
+func TestWordsInBrowser(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.fillWords()
+	server := httptest.NewServer(b.handler())
+	t.Cleanup(server.Close)
+	chromium := browser.New(t)
+	for _, path := range []string{"/", "/executions/1", "/executions/2", "/tasks/1", "/workflows"} {
+		for _, width := range []int{345, 390, 700, 900, 905, 1205, 1280} {
+			t.Run(fmt.Sprintf("%s at %d", path, width), func(t *testing.T) {
+				p := chromium.Open(t, server.URL+path, browser.View{Width: width, Height: 800, NoScript: true})
+				checkPage(t, p, server.URL+path, width)
+				wantNone(t, p, "short texts are broken", `[...document.querySelectorAll(".word, .tasks .main, .history .c-main, .top nav a")].filter(e => {
+					const range = document.createRange();
+					range.selectNodeContents(e);
+					return e.textContent.length <= 18 && range.getClientRects().length > 1;
+				})`)
+				wantNone(t, p, "tables scroll sideways", `[...document.querySelectorAll(".table-box")].filter(e => e.scrollWidth > e.clientWidth)`)
+				wantNone(t, p, "links are not beside the name in the header", `[...document.querySelectorAll(".top nav a")].filter(e =>
+					e.getBoundingClientRect().top > document.querySelector(".brand").getBoundingClientRect().bottom)`)
+				if width <= 900 {
+					wantNone(t, p, "errors leave room at their right", `[...document.querySelectorAll(".list .error-line")].filter(e => {
+						const row = e.closest("tr");
+						return e.getBoundingClientRect().right < row.getBoundingClientRect().right - parseFloat(getComputedStyle(row).paddingRight) - 1;
+					})`)
+				}
+			})
+		}
+	}
+}
+
+// fillWords makes an execution with a long error, and one with names as long as
+// they may be.
+func (b *bundle) fillWords() {
+	const message = "Job has reached the specified backoff limit; pod failing-set-check-orders-18-1-ktrv4: container check exited with code 1: 2 orders have no customer"
+	r, big := b.runNightly(b.schedule(b.apply("failing-nightly", nightly), "", "{}"))
+	r.fail(big, "BackoffLimitExceeded", message)
+	r.end("{}", "task big failed: BackoffLimitExceeded: "+message)
+	long := strings.Repeat("x", 255)
+	r = b.begin(b.schedule(b.apply(long, strings.ReplaceAll(single, "main", "index-customers")), long, "{}"))
+	r.fail(r.start(long, "kube-job", nil, nil, 0, "{}"), "BackoffLimitExceeded", message)
+	r.end("{}", message)
 }
 
 // fillGallery makes one of everything that a page can show.

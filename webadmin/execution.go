@@ -88,7 +88,7 @@ func (s *Server) showExecution(w http.ResponseWriter, r *http.Request) error {
 		Error:             cleanText([]byte(e.ErrorMsg)),
 		Graph:             newGraph(definition),
 		Input:             newValue("Input", e.Input, path+"/input", valueLimit),
-		Output:            newValue("Output", e.Output, path+"/output", valueLimit),
+		Output:            newOutput(e.Output, path+"/output", e.Status.Ended(), e.Status == dao.ExecutionSuccess),
 		Events:            events,
 		Earlier:           after != 0,
 	}

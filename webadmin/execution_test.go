@@ -33,6 +33,7 @@ func TestRunningExecution(t *testing.T) {
 	}
 	wantTexts(t, doc, "head title", "nightly #1: running · jobnetes")
 	wantTexts(t, doc, ".title .pill", "running")
+	wantTexts(t, doc, ".crumbs > *", "Executions", "all of nightly", "#1")
 	// All tasks of the definition are in the graph, with what became of them.
 	wantTexts(t, doc, ".graph .box .name", "extract", "fan", "clean", "load", "inner", "thumbs", "index", "check", "big", "small", "report")
 	wantTexts(t, doc, ".graph .box.running .state", "running · 3 m 04 s")
@@ -153,6 +154,41 @@ func TestValues(t *testing.T) {
 	}
 	if rec := get(b.handler(), "/executions/1/secret"); rec.Code != http.StatusNotFound {
 		t.Errorf("an unknown value: status %d", rec.Code)
+	}
+}
+
+// The {} of what has not succeeded is no output.
+func TestNoOutput(t *testing.T) {
+	t.Parallel()
+	none, result := []string{"Output", "none"}, []string{"Output 2 B raw", "{}"}
+	cases := map[string]struct {
+		run                     func(r *run, task *dao.TaskExecution)
+		wantExecution, wantTask []string // heading and value
+	}{
+		"running": {func(*run, *dao.TaskExecution) {}, []string{"Output", "none yet"}, []string{"Output", "none yet"}},
+		"failed": {func(r *run, task *dao.TaskExecution) {
+			r.fail(task, "Failed", "x")
+			r.end("{}", "task main failed")
+		}, none, none},
+		"success": {func(r *run, task *dao.TaskExecution) {
+			r.succeed(task, "{}")
+			r.end("{}", "")
+		}, result, result},
+		"recorded": {func(r *run, task *dao.TaskExecution) {
+			if err := r.store.RecordOutput(r.t.Context(), task.ID, "{}", r.now); err != nil {
+				r.t.Fatal(err)
+			}
+		}, []string{"Output", "none yet"}, result},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			r := b.begin(b.schedule(b.apply("single", single), "", "{}"))
+			tc.run(r, r.start("main", "kube-job", nil, nil, 0, "{}"))
+			wantTexts(t, b.page("/executions/1"), ".value:last-child > *", tc.wantExecution...)
+			wantTexts(t, b.page("/tasks/1"), ".value:last-child > *", tc.wantTask...)
+		})
 	}
 }
 

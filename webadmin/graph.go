@@ -42,9 +42,9 @@ func (*box) HeadH() int { return boxH }
 // TextX is where the box's text begins: after the icon, if it has one.
 func (b *box) TextX() int {
 	if b.State.Pill.Key == "" {
-		return 14
+		return textX
 	}
-	return 40
+	return iconTextX
 }
 
 // edge leads from a task to one that may follow it.
@@ -81,7 +81,9 @@ const (
 	margin      = 8 // around the drawing, for strokes
 	boxH        = 52
 	boxMinW     = 164
-	boxPadW     = 52 // beside the name: icon and padding
+	textX       = 14 // where a box's text begins ...
+	iconTextX   = 40 // ... and where it does after an icon
+	boxPadR     = 14 // after the name
 	nameLimit   = 30 // characters
 	lanePad     = 14
 	laneTitleH  = 22
@@ -150,7 +152,7 @@ func layList(tasks []*schema.Task) *lane {
 // layBox sizes a task's box, and lays out the lanes in it.
 func layBox(t *schema.Task) *box {
 	b := &box{Task: t, Name: shortName(t.Name, nameLimit), H: boxH}
-	b.W = max(boxMinW, boxPadW+textWidth(b.Name))
+	b.W = max(boxMinW, iconTextX+textWidth(b.Name)+boxPadR)
 	if len(t.Sets) == 0 {
 		return b
 	}
@@ -201,21 +203,23 @@ func edgesOf(t *schema.Task) []*edge {
 	return edges
 }
 
-// textWidth estimates how wide a text is at the size of names, from above.
+// textWidth estimates how wide a text is at the size of names, from above: the
+// fonts differ from computer to computer, and these are the widths of DejaVu
+// Sans Bold, one of the widest.
 func textWidth(text string) int {
 	width := 0.0
 	for _, c := range text {
 		switch {
-		case strings.ContainsRune("ijltfrI.,:;'|!()[]-", c):
-			width += 5.2
-		case strings.ContainsRune("mwMW@%", c):
-			width += 12.4
-		case c >= 0x1100: // wide scripts
-			width += 14
+		case strings.ContainsRune("ijl.,:;'|!I-", c):
+			width += 5.7
+		case strings.ContainsRune("tfr()[]", c):
+			width += 6.7
+		case strings.ContainsRune("mwMW@%", c) || c > '~': // other scripts too
+			width += 14.9
 		case c >= 'A' && c <= 'Z':
-			width += 9.8
+			width += 11.5
 		default:
-			width += 8
+			width += 9.7
 		}
 	}
 	return int(width)

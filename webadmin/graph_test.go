@@ -115,7 +115,7 @@ func (c *checker) lane(l *lane, parent rect) {
 		c.drawn[b.Task.Name]++
 		places[b.Task.Name], all = place, append(all, place)
 		c.inside(frame, place, b.Task.Name)
-		if got := boxPadW + textWidth(b.Name); got > b.W {
+		if got := iconTextX + textWidth(b.Name); got > b.W {
 			c.t.Errorf("seed %d: the name of %s is wider than its box", c.seed, b.Task.Name)
 		}
 		var lanes []rect

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,6 +34,8 @@ type logView struct {
 	Cut   bool   // Text is only the end
 	Note  string // why there is no text, or not all of it
 	Raw   string // the address of the whole; empty: there is none
+
+	HasMessage bool // Text ends with the message that the container left
 }
 
 func logURL(taskID uint64, pod, container string) string {
@@ -54,8 +57,18 @@ func (s *Server) fillLogs(ctx context.Context, taskID uint64, pods []podView) {
 			default:
 				c.Log = s.readTail(ctx, taskID, p.Name, c.Name)
 				c.Log.Raw = raw
+				c.mergeMessage()
 			}
 		}
+	}
+}
+
+// mergeMessage leaves the message out if the log ends with it, as it does by
+// terminationMessagePolicy FallbackToLogsOnError: once is enough.
+func (c *containerView) mergeMessage() {
+	message, log := strings.TrimSpace(c.Message), strings.TrimSpace(c.Log.Text)
+	if message != "" && strings.HasSuffix("\n"+log, "\n"+message) {
+		c.Message, c.Log.HasMessage = "", true
 	}
 }
 

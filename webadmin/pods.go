@@ -48,7 +48,7 @@ type containerView struct {
 	Init    bool
 	State   pill
 	Detail  string // exit code, reason, restarts
-	Message string
+	Message string // that it left, or why it waits; empty if the log ends with it
 	Took    string
 	Log     logView
 
@@ -92,12 +92,12 @@ func (c *containerView) fill(st corev1.ContainerStatus, now time.Time) {
 		c.Detail += withComma(t.Reason)
 		c.Message = cleanText([]byte(t.Message))
 		if !t.StartedAt.IsZero() && !t.FinishedAt.IsZero() {
-			c.Took = formatDuration(t.FinishedAt.Sub(t.StartedAt.Time))
+			c.Took = podDuration(t.FinishedAt.Sub(t.StartedAt.Time))
 		}
 	case st.State.Running != nil:
 		c.begun = true
 		c.State = pill{"running", dao.TaskRunning.String()}
-		c.Took = formatDuration(now.Sub(st.State.Running.StartedAt.Time))
+		c.Took = podDuration(now.Sub(st.State.Running.StartedAt.Time))
 	case st.State.Waiting != nil:
 		c.Detail = st.State.Waiting.Reason
 		c.Message = cleanText([]byte(st.State.Waiting.Message))
@@ -105,6 +105,14 @@ func (c *containerView) fill(st corev1.ContainerStatus, now time.Time) {
 	if st.RestartCount > 0 {
 		c.Detail += withComma(plural(int(st.RestartCount), "restart"))
 	}
+}
+
+// podDuration is a duration between times of a pod, which are whole seconds.
+func podDuration(d time.Duration) string {
+	if d < time.Second {
+		return "< 1 s"
+	}
+	return formatDuration(d)
 }
 
 func withComma(text string) string {

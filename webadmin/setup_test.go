@@ -15,6 +15,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -32,6 +33,7 @@ var begin = time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC)
 type bundle struct {
 	t      testing.TB
 	store  *dao.Store
+	gdb    *gorm.DB
 	pods   *fakePods
 	config Config
 	now    time.Time
@@ -47,7 +49,7 @@ func setup(t testing.TB) *bundle {
 	if _, err := db.Migrate(t.Context(), gdb); err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{t: t, store: dao.New(gdb), pods: &fakePods{byJob: map[string][]corev1.Pod{}, logs: map[string]string{}}, now: begin}
+	b := &bundle{t: t, store: dao.New(gdb), gdb: gdb, pods: &fakePods{byJob: map[string][]corev1.Pod{}, logs: map[string]string{}}, now: begin}
 	b.config = Config{Version: "test", Now: func() time.Time { return b.now }}
 	return b
 }

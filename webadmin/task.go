@@ -1,6 +1,7 @@
 package webadmin
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,12 +15,20 @@ type taskBody struct {
 	dao.TaskExecution
 	Execution     dao.WorkflowExecution
 	Took          string
+	Relatives     []relative
 	Refresh       refreshView
 	Error         valueView
 	Input, Output valueView
 	HasJob        bool
 	Pods          []podView
 	PodsNote      string // why there are none
+}
+
+// relative is a task that another one's page links to.
+type relative struct {
+	Relation string
+	ID       uint64
+	Name     string
 }
 
 // task returns the task that the path names.
@@ -41,25 +50,49 @@ func (s *Server) showTask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	path := fmt.Sprintf("/tasks/%d", t.ID)
-	output := t.Output
-	if !t.Status.Ended() && t.RecordedOutput != nil {
-		output = *t.RecordedOutput // it becomes the output when the Job has succeeded
+	relatives, err := s.relatives(r.Context(), t)
+	if err != nil {
+		return err
 	}
+	path := fmt.Sprintf("/tasks/%d", t.ID)
 	body := taskBody{
 		TaskExecution: t,
 		Execution:     e,
 		Took:          elapsed(&t.StartedAt, t.EndedAt, s.cfg.Now()),
+		Relatives:     relatives,
 		Refresh:       newRefresh(r, t.Status.Ended()),
 		Error:         newValue("Error", t.ErrorMsg, path+"/error", valueLimit),
 		Input:         newValue("Input", t.Input, path+"/input", valueLimit),
-		Output:        newValue("Output", output, path+"/output", valueLimit),
+		Output:        newOutput(t.Output, path+"/output", t.Status.Ended(), t.Status == dao.TaskSuccess),
 		HasJob:        schema.Type(t.TaskType) == schema.KubeJob,
+	}
+	if !t.Status.Ended() && t.RecordedOutput != nil { // it becomes the output when the Job has succeeded
+		body.Output = newValue("Output", *t.RecordedOutput, path+"/output", valueLimit)
 	}
 	s.fillPods(r, t, &body)
 	return s.render(w, http.StatusOK, "task.html", page{
 		Title: fmt.Sprintf("%s, task #%d: %s", t.TaskName, t.ID, t.Status), Nav: "executions", Refresh: body.Refresh.Seconds, Body: body,
 	})
+}
+
+// relatives returns the parallel that the task is part of, and the tasks before
+// and after it, as far as there are any.
+func (s *Server) relatives(ctx context.Context, t dao.TaskExecution) ([]relative, error) {
+	var list []relative
+	for _, of := range []struct {
+		relation string
+		id       *uint64
+	}{{"Part of", t.ParentTaskExecutionID}, {"After", t.PrevTaskExecutionID}, {"Then", t.NextTaskExecutionID}} {
+		if of.id == nil {
+			continue
+		}
+		row, err := s.store.Task(ctx, *of.id)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, relative{of.relation, row.ID, row.TaskName})
+	}
+	return list, nil
 }
 
 // fillPods adds the pods and their logs. The page stands without them: a

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/golang/mock/gomock"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,7 +42,8 @@ func TestTask(t *testing.T) {
 	wantTexts(t, doc, ".alert h2", "Why it failed: BackoffLimitExceeded")
 	wantTexts(t, doc, ".alert pre", "exit code 3 <i>and</i> more")
 	wantTexts(t, doc, ".pod summary .code", podName(task))
-	wantTexts(t, doc, ".container h3", "main failed exit code 3, Error · 12.0 s whole log")
+	wantTexts(t, doc, ".container h3", "main failed exit code 3, Error · 12.0 s")
+	wantTexts(t, doc, ".container h4", "Log whole log")
 	if got, want := doc.Find(".log").Text(), "one\ntwo <script>alert(1)</script>\nbad \uFFFD byte\n"; got != want {
 		t.Errorf("the log is %q, want %q", got, want)
 	}
@@ -160,6 +163,58 @@ func TestForeignPods(t *testing.T) {
 	}
 }
 
+// A message that the log ends with stands there once.
+func TestContainerMessage(t *testing.T) {
+	t.Parallel()
+	const logHead, merged = "Log whole log", "Log it ends with the message that the container left whole log"
+	cases := map[string]struct {
+		message, log string
+		want         []string // headings
+		wantMessage  []string
+	}{
+		"no message":          {"", "out of memory\n", []string{logHead}, nil},
+		"another one":         {"out of memory", "one\ntwo\n", []string{"Message", logHead}, []string{"out of memory"}},
+		"the log":             {"one\ntwo\n", "one\ntwo\n", []string{merged}, nil},
+		"its end":             {"two", "one\ntwo\n", []string{merged}, nil},
+		"the end of a line":   {"wo", "one\ntwo\n", []string{"Message", logHead}, []string{"wo"}},
+		"of an empty log":     {"lost", "", []string{"Message", logHead}, []string{"lost"}},
+		"in other characters": {"\x1b[31mtwo\x1b[0m", "one\ntwo\r\n", []string{merged}, nil},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			task := b.failed()
+			b.addPod(task, tc.log)
+			b.pods.byJob[*task.ExecutionName][0].Status.ContainerStatuses[0].State.Terminated.Message = tc.message
+			doc := b.page("/tasks/1")
+			wantTexts(t, doc, ".container h4", tc.want...)
+			if got := texts(doc, ".container > pre"); !slices.Equal(got, tc.wantMessage) {
+				t.Errorf("the message is %q, want %q", got, tc.wantMessage)
+			}
+		})
+	}
+}
+
+// A task's page names the tasks around it, and leads to them.
+func TestRelatives(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.runNightly(b.schedule(b.apply("nightly", nightly), "", "{}"))
+	for path, want := range map[string]string{
+		"/tasks/1": "Then fan /tasks/2",
+		"/tasks/2": "After extract /tasks/1, Then check /tasks/8",
+		"/tasks/7": "Part of fan /tasks/2, After clean /tasks/3",
+	} {
+		links := b.page(path).Find(".facts a").Map(func(_ int, a *goquery.Selection) string {
+			return a.Closest("div").Find("dt").Text() + " " + a.Text() + " " + a.AttrOr("href", "")
+		})
+		if got := strings.Join(links, ", "); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+}
+
 // What a running job has recorded is its output as far as it is known.
 func TestRecordedOutput(t *testing.T) {
 	t.Parallel()
@@ -187,7 +242,7 @@ func TestParallelHasNoPods(t *testing.T) {
 	b := setup(t)
 	r := b.begin(b.schedule(b.apply("nightly", nightly), "", "{}"))
 	r.start("fan", "parallel", nil, nil, 0, "{}")
-	if got := texts(b.page("/tasks/1"), "h2"); strings.Join(got, ",") != "Input 2 B raw,Output 2 B raw" {
+	if got := texts(b.page("/tasks/1"), "h2"); strings.Join(got, ",") != "Input 2 B raw,Output" {
 		t.Errorf("the page has %q", got)
 	}
 }
@@ -202,7 +257,9 @@ func TestPodView(t *testing.T) {
 		},
 		Status: corev1.PodStatus{
 			Phase: corev1.PodRunning, StartTime: &started,
-			InitContainerStatuses: []corev1.ContainerStatus{{Name: "prepare", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed"}}}},
+			InitContainerStatuses: []corev1.ContainerStatus{{Name: "prepare", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				Reason: "Completed", StartedAt: started, FinishedAt: started, // whole seconds: not 0 ms
+			}}}},
 			ContainerStatuses: []corev1.ContainerStatus{ // in another order than the containers
 				{Name: "side", RestartCount: 2, State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}},
 				{Name: "main", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}}},
@@ -214,7 +271,7 @@ func TestPodView(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s: %s, %q, %q, log %v", c.Name, c.State.Word, c.Detail, c.Took, c.begun))
 	}
 	want := []string{
-		`prepare: succeeded, "exit code 0, Completed", "", log true`,
+		`prepare: succeeded, "exit code 0, Completed", "< 1 s", log true`,
 		`main: running, "", "1 m 30 s", log true`,
 		`side: waiting, "CrashLoopBackOff, 2 restarts", "", log true`,
 		`late: waiting, "", "", log false`,

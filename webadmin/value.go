@@ -25,12 +25,29 @@ type valueView struct {
 	Size        int    // of the whole, in bytes
 	Cut         bool   // Text is only its beginning
 	Raw         string // the address of the whole
+	None        string // in place of all that: there is no value, or not yet
 }
 
 func newValue(title, text, raw string, limit int) valueView {
 	v := valueView{Title: title, Size: len(text), Raw: raw}
 	v.Text, v.Cut = cutText(cleanText([]byte(indent(text))), limit)
 	return v
+}
+
+// noOutput is what the rows hold until there is an output.
+const noOutput = "{}"
+
+// newOutput returns the output of an execution or a task. Only the {} of a
+// success is a result.
+func newOutput(text, raw string, ended, success bool) valueView {
+	switch {
+	case text != noOutput || success:
+		return newValue("Output", text, raw, valueLimit)
+	case ended:
+		return valueView{Title: "Output", None: "none"}
+	default:
+		return valueView{Title: "Output", None: "none yet"}
+	}
 }
 
 // indent lays JSON out for people. What is no JSON, such as YAML, stays as it is.
