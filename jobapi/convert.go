@@ -42,7 +42,7 @@ func taskToProto(t *dao.TaskExecution) *pb.TaskExecution {
 	}
 	return &pb.TaskExecution{
 		SetNumber: set,
-		Id: t.ID, ParentId: orZero(t.ParentTaskExecutionID), PrevId: orZero(t.PrevTaskExecutionID), NextId: orZero(t.NextTaskExecutionID),
+		Id:        t.ID, ParentId: orZero(t.ParentTaskExecutionID), PrevId: orZero(t.PrevTaskExecutionID), NextId: orZero(t.NextTaskExecutionID),
 		TaskName: t.TaskName, TaskType: t.TaskType, ExecutionName: orZero(t.ExecutionName), Attempt: t.Attempt,
 		Status: pb.TaskStatus(t.Status) + 1, Input: []byte(t.Input), Output: []byte(t.Output), ErrorReason: t.ErrorReason, ErrorMsg: t.ErrorMsg,
 		StartedAt: timestamppb.New(t.StartedAt), EndedAt: timeToProto(t.EndedAt),

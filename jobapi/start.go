@@ -55,11 +55,14 @@ func checkName(name string) error {
 	if n := utf8.RuneCountInString(name); n > maxExecutionName {
 		return refuse(errInvalid, "exec_name has %d characters: at most %d are allowed", n, maxExecutionName)
 	}
-	if strings.ContainsFunc(name, unicode.IsControl) {
-		return refuse(errInvalid, "exec_name %q has control characters: leave them out", name)
+	if strings.ContainsFunc(name, misleads) {
+		return refuse(errInvalid, "exec_name %q has control characters, or such that turn the direction of text: leave them out", name)
 	}
 	return nil
 }
+
+// misleads tells characters that make a name look like what it is not.
+func misleads(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
 // workflow returns the workflow that a request means by an id, a name, or both.
 func (s *Server) workflow(ctx context.Context, id uint64, name string) (dao.Workflow, error) {

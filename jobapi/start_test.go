@@ -79,6 +79,7 @@ func TestStartWorkflowRefuses(t *testing.T) {
 		"input above gRPC's own default": {&pb.WorkflowStartRequest{WorkflowId: id, Input: quoted(5 << 20)}, codes.InvalidArgument, "jobapi.max-input-bytes"},
 		"name too long":                  {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: strings.Repeat("é", 256)}, codes.InvalidArgument, "256 characters"},
 		"name with a newline":            {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: "a\nb"}, codes.InvalidArgument, "control characters"},
+		"name that turns direction":      {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: "a\u202eb"}, codes.InvalidArgument, "direction of text"},
 		"broken definition":              {&pb.WorkflowStartRequest{WorkflowId: broken.ID}, codes.FailedPrecondition, `definition of workflow "broken"`},
 	}
 	t.Run("calls", func(t *testing.T) {
