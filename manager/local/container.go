@@ -108,8 +108,8 @@ func (r *containerRun) once(ctx context.Context) (end corev1.ContainerStateTermi
 	}()
 	r.reportRunning(started, cmd.Process.Pid)
 	killed = r.await(ctx, cmd.Process.Pid, exited)
-	_ = cmd.Wait() // how it ended is in cmd.ProcessState
-	leftover := r.dir.endContainer(r.pod.UID, r.c.Name)
+	r.children.wait(cmd)
+	leftover := errors.Join(r.dir.endContainer(r.pod.UID, r.c.Name), r.children.endOrphans(r.pod.UID))
 
 	end = corev1.ContainerStateTerminated{
 		ExitCode:    exitCode(cmd.ProcessState),
@@ -181,7 +181,7 @@ func (r *containerRun) await(ctx context.Context, pid int, exited <-chan struct{
 // output appended to the container's log.
 func (r *containerRun) start() (*exec.Cmd, error) {
 	name := r.c.Name
-	if err := os.MkdirAll(r.dir.work(name), 0o700); err != nil {
+	if err := r.dir.makeWork(name); err != nil {
 		return nil, fmt.Errorf("make the container's folder: %w", err)
 	}
 	if err := os.WriteFile(r.dir.output(name), nil, 0o600); err != nil {
@@ -197,7 +197,7 @@ func (r *containerRun) start() (*exec.Cmd, error) {
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := r.children.start(cmd, r.pod.UID, containerMark(r.pod.UID, name)); err != nil {
 		return nil, fmt.Errorf("start %q in %s: %w", cmd.Args[0], cmd.Dir, err)
 	}
 	r.note(cmd.Process.Pid)

@@ -56,30 +56,65 @@ func (r *Runner) remove(ctx context.Context, t *tracked) error {
 	// The mark stops a process that is about to run the Job, and makes the
 	// deletion survive this one.
 	err := os.WriteFile(t.dir.deletedPath(), nil, 0o600)
-	if errors.Is(err, fs.ErrNotExist) { // somebody has removed the folder
-		return r.discard(t)
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	r.mu.Lock()
 	r.markDeleting(t)
 	r.mu.Unlock()
 	lock, err := r.endRun(ctx, t)
+	if err != nil && t.dir.gone() {
+		return r.forget(ctx, t)
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unlock(lock) }()
-	if err := t.dir.endLost(); err != nil {
+	err = t.dir.endLost()
+	if err != nil && t.dir.gone() {
+		return r.forget(ctx, t)
+	}
+	if err != nil {
 		return err
 	}
 	return r.discard(t)
 }
 
+// forget discards the Job, whose folder is gone. The process that runs it
+// notices that too, ends the pods, and then itself.
+func (r *Runner) forget(ctx context.Context, t *tracked) error {
+	r.mu.Lock()
+	idle := t.idle
+	r.mu.Unlock()
+	if idle != nil {
+		patience := folderCheck + t.grace() + killMargin
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for its processes to end: %w", ctx.Err())
+		case <-time.After(patience):
+			return fmt.Errorf("the process that runs it has not ended within %v after its folder %s was removed: end it by hand", patience, t.dir)
+		}
+	}
+	r.mu.Lock()
+	pods := t.pods
+	r.mu.Unlock()
+	// That process may have been killed before it noticed.
+	if err := t.dir.endPods(&t.rec.Job.Spec.Template.Spec, pods); err != nil {
+		return err
+	}
+	return r.discard(t)
+}
+
+// grace is how long the Job's pods may take to end.
+func (t *tracked) grace() time.Duration {
+	seconds := min(*t.rec.Job.Spec.Template.Spec.TerminationGracePeriodSeconds, maxGrace)
+	return time.Duration(seconds) * time.Second
+}
+
 // endRun ends the process that runs the Job, if any, and returns its lock.
 func (r *Runner) endRun(ctx context.Context, t *tracked) (*os.File, error) {
-	grace := min(*t.rec.Job.Spec.Template.Spec.TerminationGracePeriodSeconds, maxGrace)
-	patience := time.After(time.Duration(grace)*time.Second + killMargin)
+	patience := time.After(t.grace() + killMargin)
 	ticker := time.NewTicker(deletePoll)
 	defer ticker.Stop()
 	sig := syscall.SIGTERM
@@ -113,20 +148,28 @@ func (d jobDir) endLost() error {
 	if err != nil {
 		return err
 	}
-	for i := range p.Pods {
-		pod := &p.Pods[i]
-		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-			if err := d.endPod(&rec.Job.Spec.Template.Spec, pod); err != nil {
-				return err
-			}
+	return d.endPods(&rec.Job.Spec.Template.Spec, p.Pods)
+}
+
+// endPods kills what is left of those pods that have not ended as far as known.
+func (d jobDir) endPods(spec *corev1.PodSpec, pods []corev1.Pod) error {
+	for i := range pods {
+		if podEnded(&pods[i]) {
+			continue
+		}
+		if err := d.endPod(spec, &pods[i]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// discard takes the folder of the Job, whose lock is held, out of sight at once
-// and then removes it.
+// discard takes the folder of the Job, of which nothing runs, out of sight at
+// once, if it is there, and then removes it.
 func (r *Runner) discard(t *tracked) error {
+	if err := r.makeDirs(); err != nil {
+		return err
+	}
 	trash := filepath.Join(r.tmpDir(), string(t.rec.Job.UID))
 	r.mu.Lock()
 	err := os.Rename(string(t.dir), trash)

@@ -10,7 +10,8 @@
 // Runner watches them again. If RunJob dies (kill -9, a reboot), the next one
 // ends what is left of the pod's processes, counts the pod as failed, as
 // Kubernetes does for a lost node, and goes on under the Job's backoffLimit. A
-// command therefore never runs twice at a time.
+// command therefore never runs twice at a time. A Job whose folder somebody
+// removes is ended and counts as deleted.
 //
 //	jobs.lock                    held by the Runner
 //	jobs/NAME/job.json           the Job as created
@@ -30,7 +31,9 @@
 // variable); JOBNETES_CONTAINER_ID, by which processes that have left the
 // container's process group are found. Without a workingDir it starts in an
 // empty folder of its own. When its first process ends, so do the processes
-// that it left behind.
+// that it left behind; those that dropped their environment and left the process
+// group end, on Linux, with the last container of the pod, in whichever of the
+// Job's pods they began, unless RunJob is killed before.
 //
 // # What differs from a cluster
 //

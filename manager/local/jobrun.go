@@ -51,13 +51,20 @@ func RunJob(ctx context.Context, dir string) error {
 	if err := j.abandonLost(time.Now()); err != nil {
 		return fmt.Errorf("resume job %s: %w", j.job.Name, err)
 	}
-	return j.run(ctx, lock)
+	var disown func()
+	if j.children, disown, err = adoptChildren(); err != nil {
+		return fmt.Errorf("run job %s: %w", j.job.Name, err)
+	}
+	defer disown()
+	j.lock = lock
+	return j.run(ctx)
 }
 
 // jobRun runs one Job. Everything in it belongs to the goroutine of run; pods
 // report to it.
 type jobRun struct {
 	dir     jobDir
+	lock    *os.File
 	job     *batchv1.Job
 	base    time.Duration // the delay before the first retry
 	state   progress
@@ -67,7 +74,9 @@ type jobRun struct {
 	active  map[string]*podRun
 	created []*podRun
 	updates chan update
-	log     *slog.Logger
+	// children are the processes of all pods.
+	children *children
+	log      *slog.Logger
 }
 
 // update is a pod's report. The pod goes on when acked is closed: what it
@@ -105,8 +114,8 @@ func loadJobRun(d jobDir) (*jobRun, error) {
 // run decides, saves, launches, and waits for the next event, until the job has
 // ended and that is on disk. A pod is launched only after it was saved, so that
 // no crash can make a pod run that nobody knows of; and if the folder is removed
-// (with lock, the file), the job ends, because nobody could end it otherwise.
-func (j *jobRun) run(ctx context.Context, lock *os.File) error {
+// (with the lock in it), the job ends, because nobody could end it otherwise.
+func (j *jobRun) run(ctx context.Context) error {
 	for {
 		now := time.Now()
 		j.decide(now)
@@ -123,7 +132,7 @@ func (j *jobRun) run(ctx context.Context, lock *os.File) error {
 		case u := <-j.updates:
 			j.handle(u)
 		case <-time.After(min(wait, folderCheck)):
-			if !stillAt(lock, j.dir.lockPath()) {
+			if !stillAt(j.lock, j.dir.lockPath()) {
 				return j.stop("the job's folder was removed")
 			}
 		case <-ctx.Done():
@@ -262,7 +271,7 @@ func (j *jobRun) dropCreated() {
 func (j *jobRun) abandonLost(now time.Time) error {
 	for i := range j.state.Pods {
 		pod := &j.state.Pods[i]
-		if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		if podEnded(pod) {
 			continue
 		}
 		if err := j.dir.endPod(&j.job.Spec.Template.Spec, pod); err != nil {
@@ -282,6 +291,9 @@ func (j *jobRun) abandonLost(now time.Time) error {
 func (j *jobRun) save() bool {
 	if !j.unsaved {
 		return true
+	}
+	if !stillAt(j.lock, j.dir.lockPath()) {
+		return false // run will notice; another Job may have the folder by now
 	}
 	if err := writeJSON(j.dir.statusPath(), &j.state); err != nil {
 		j.log.Error("cannot save the job's status; trying again", "err", err, "in", saveRetry)

@@ -39,6 +39,10 @@ func (r *Runner) Create(_ context.Context, job *batchv1.Job) (*batchv1.Job, erro
 	job.CreationTimestamp = metav1.NewTime(now).Rfc3339Copy()
 	job.Status = batchv1.JobStatus{}
 
+	// Somebody may have removed them to be rid of all Jobs.
+	if err := r.makeDirs(); err != nil {
+		return nil, fmt.Errorf("create job %s: %w", job.Name, err)
+	}
 	staged := jobDir(filepath.Join(r.tmpDir(), string(job.UID)))
 	rec := record{Job: job, Created: now, Backoff: r.cfg.BackoffBase}
 	if err := stage(staged, rec); err != nil {
@@ -93,6 +97,9 @@ func (r *Runner) Get(_ context.Context, name string) (*batchv1.Job, error) {
 		return nil, apierrors.NewNotFound(jobResource, name)
 	}
 	p, err := t.dir.progress()
+	if t.dir.gone() { // somebody has removed it; sweep will notice
+		return nil, apierrors.NewNotFound(jobResource, name)
+	}
 	// Looked up again because it may have been deleted meanwhile.
 	if again, _ := r.find(name); again != t {
 		return nil, apierrors.NewNotFound(jobResource, name)

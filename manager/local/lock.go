@@ -54,6 +54,18 @@ func lockOpen(f *os.File, path string) error {
 	return err
 }
 
+// isLocked tells whether another process holds the lock on the open file, which
+// need no longer have a path.
+func isLocked(f *os.File) (bool, error) {
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("flock %s: %w", f.Name(), err)
+	}
+	return false, unix.Flock(int(f.Fd()), unix.LOCK_UN)
+}
+
 // stillAt tells whether the open file is the one that has the path.
 func stillAt(f *os.File, path string) bool {
 	mine, err := f.Stat()

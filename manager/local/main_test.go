@@ -192,21 +192,31 @@ func touch(t *testing.T, path string) {
 	}
 }
 
-// waitGone waits until there is no process with that id, or a zombie only:
-// who reaps orphans is not this package's concern.
+// waitGone waits until there is no process with that id, or a zombie only.
 func waitGone(t *testing.T, pid string) {
 	t.Helper()
-	until(t, "end of process "+pid, func() bool {
-		n, err := strconv.Atoi(pid)
-		if err != nil {
-			t.Fatalf("no process id: %q", pid)
-		}
-		if syscall.Kill(n, 0) != nil {
-			return true
-		}
-		stat, _ := os.ReadFile(filepath.Join("/proc", pid, "stat"))
-		return strings.Contains(string(stat), ") Z ")
-	})
+	until(t, "end of process "+pid, func() bool { return !isAlive(pid) })
+}
+
+// exists tells whether there is a process with that id, if only a zombie.
+func exists(pid string) bool {
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		panic("no process id: " + pid)
+	}
+	return syscall.Kill(n, 0) == nil
+}
+
+// isAlive tells whether there is a process with that id that is no zombie.
+func isAlive(pid string) bool {
+	if !exists(pid) {
+		return false
+	}
+	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	if err != nil { // no /proc, or it has just gone
+		return exists(pid)
+	}
+	return !strings.Contains(string(stat), ") Z ")
 }
 
 func logOf(t *testing.T, r *Runner, pod, container string) string {

@@ -31,6 +31,8 @@ type podRun struct {
 	dir     podDir
 	base    time.Duration // the delay before the first restart in place
 	updates chan<- update
+	// children has the containers' processes, and what they leave behind.
+	children *children
 	// ctx ends, with a stopCause, when the pod is to be ended.
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -41,13 +43,14 @@ func newPodRun(j *jobRun, now time.Time) *podRun {
 	pod := newPod(j.job, now)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	return &podRun{
-		pod:     pod,
-		spec:    &j.job.Spec.Template.Spec,
-		dir:     j.dir.pod(pod.Name),
-		base:    j.base,
-		updates: j.updates,
-		ctx:     ctx,
-		cancel:  cancel,
+		pod:      pod,
+		spec:     &j.job.Spec.Template.Spec,
+		dir:      j.dir.pod(pod.Name),
+		base:     j.base,
+		updates:  j.updates,
+		children: j.children,
+		ctx:      ctx,
+		cancel:   cancel,
 	}
 }
 
@@ -163,6 +166,11 @@ func (d jobDir) endPod(spec *corev1.PodSpec, pod *corev1.Pod) error {
 		}
 	}
 	return nil
+}
+
+// podEnded tells whether the pod has ended.
+func podEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // markLost makes the status that of a pod whose node was lost, as the kubelet

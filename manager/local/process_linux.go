@@ -33,6 +33,7 @@ func waitEnd(cmd *exec.Cmd) {
 // procStat is what /proc/PID/stat says of a process.
 type procStat struct {
 	state          string
+	parent         int
 	group, session int
 	flags          uint64
 	start          uint64 // clock ticks since the computer did
@@ -60,6 +61,7 @@ func readStat(pid int) (procStat, error) {
 	}
 	s := procStat{
 		state:   fields[0],
+		parent:  int(number(4)),
 		group:   int(number(5)),
 		session: int(number(6)),
 		flags:   number(9),

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 )
 
 const (
@@ -71,6 +72,15 @@ type tracked struct {
 	// seen is status.json as it was read last. It belongs to New, then to
 	// supervise.
 	seen os.FileInfo
+	// lock is the file, open as long as a process may run the Job, because that
+	// one holds it for a while after somebody has removed it. It belongs to New,
+	// then to supervise.
+	lock *os.File
+	// pods are those that had not ended when status.json was read last, and idle
+	// is closed when supervise, if it was begun, has returned. Runner.mu guards
+	// both.
+	pods []corev1.Pod
+	idle chan struct{}
 	// turn is held by the one that removes the Job; gone is closed when that
 	// is done.
 	turn chan struct{}
@@ -98,10 +108,8 @@ func New(cfg Config) (*Runner, error) {
 	cfg.BackoffBase = cmp.Or(cfg.BackoffBase, defaultBackoff)
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	r := &Runner{cfg: cfg, wake: make(chan struct{}, 1), jobs: map[string]*tracked{}}
-	for _, d := range []string{r.jobsDir(), r.tmpDir()} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, fmt.Errorf("local runner: %w", err)
-		}
+	if err := r.makeDirs(); err != nil {
+		return nil, fmt.Errorf("local runner: %w", err)
 	}
 	if err := r.takeLock(); err != nil {
 		return nil, err
@@ -134,6 +142,11 @@ func (r *Runner) Close() error { return unlock(r.lock) }
 
 func (r *Runner) jobsDir() string { return filepath.Join(r.cfg.Dir, "jobs") }
 func (r *Runner) tmpDir() string  { return filepath.Join(r.cfg.Dir, "jobs.tmp") }
+
+// makeDirs makes the folders in which the Jobs are.
+func (r *Runner) makeDirs() error {
+	return errors.Join(os.MkdirAll(r.jobsDir(), 0o700), os.MkdirAll(r.tmpDir(), 0o700))
+}
 
 // jobDir is the folder of the named Job. The name must be a DNS label.
 func (r *Runner) jobDir(name string) jobDir {
@@ -185,27 +198,22 @@ func (r *Runner) loadJob(d jobDir) error {
 	if ended(&t.job.Status) != nil {
 		return nil
 	}
-	held, err := d.held()
-	if held {
-		r.live = append(r.live, t)
-	} else {
+	lock, err := os.Open(d.lockPath())
+	if errors.Is(err, fs.ErrNotExist) { // removed: supervise will notice
 		r.waiting = append(r.waiting, t)
+		return nil
 	}
-	return err
-}
-
-// held tells whether a process runs the Job.
-func (d jobDir) held() (bool, error) {
-	lock, err := lockFile(d.lockPath(), 0)
-	switch {
-	case err == nil:
-		return false, unlock(lock)
-	case errors.Is(err, errLocked):
-		return true, nil
-	case errors.Is(err, fs.ErrNotExist): // removed meanwhile
-		return false, nil
+	if err != nil {
+		return err
 	}
-	return false, fmt.Errorf("look whether %s is being run: %w", d, err)
+	held, err := isLocked(lock)
+	if !held {
+		r.waiting = append(r.waiting, t)
+		return errors.Join(err, lock.Close())
+	}
+	t.lock = lock
+	r.live = append(r.live, t)
+	return nil
 }
 
 func newTracked(d jobDir, rec record) *tracked {
@@ -228,6 +236,7 @@ func (r *Runner) Run(ctx context.Context, changed func(job *batchv1.Job)) error 
 	live, started := r.live, r.started
 	r.live, r.started = nil, true
 	r.busy += len(live)
+	begin(live)
 	r.mu.Unlock()
 	if started {
 		return errors.New("local runner: Run was called twice")
@@ -261,7 +270,15 @@ func (r *Runner) takeWaiting() []*tracked {
 	taken := slices.Clone(r.waiting[:n])
 	r.waiting = slices.Delete(r.waiting, 0, n)
 	r.busy += n
+	begin(taken)
 	return taken
+}
+
+// begin, called with mu held, makes it known that the Jobs will be supervised.
+func begin(list []*tracked) {
+	for _, t := range list {
+		t.idle = make(chan struct{})
+	}
 }
 
 func (r *Runner) takeEvents() []*batchv1.Job {

@@ -209,9 +209,11 @@ func TestSlots(t *testing.T) {
 	for i, dir := range dirs {
 		waitFile(t, filepath.Join(dir, "pid"))
 		for later := i + 1; later < len(dirs); later++ {
-			job := get(t, r, fmt.Sprintf("job-%d", later))
-			if job.Status.StartTime != nil || job.Status.Active != 0 {
-				t.Errorf("%s runs while job-%d has the only slot", job.Name, i)
+			name := fmt.Sprintf("job-%d", later)
+			for _, job := range []*batchv1.Job{get(t, r, name), r.Cached(name)} {
+				if job.Status.StartTime != nil || job.Status.Active != 0 {
+					t.Errorf("%s seems to run while job-%d has the only slot", name, i)
+				}
 			}
 		}
 		touch(t, filepath.Join(dir, "go"))
@@ -487,7 +489,12 @@ func TestRunJobTwice(t *testing.T) {
 	}
 	touch(t, filepath.Join(dir, "go"))
 	waitJob(t, r, "job")
-	until(t, "the lock to be given up", func() bool { held, err := r.jobDir("job").held(); return err == nil && !held })
+	lock, err := os.Open(r.jobDir("job").lockPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Close() }()
+	until(t, "the lock to be given up", func() bool { held, err := isLocked(lock); return err == nil && !held })
 	if err := RunJob(context.Background(), string(r.jobDir("job"))); err != nil {
 		t.Errorf("RunJob of an ended job: %v, want nil", err)
 	}

@@ -79,6 +79,17 @@ func (d jobDir) deleted() bool {
 	return err == nil
 }
 
+// gone tells whether somebody has removed the Job's folder, or enough of it that
+// nothing can run the Job.
+func (d jobDir) gone() bool {
+	for _, path := range []string{d.lockPath(), d.recordPath()} {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
 // podDir is the folder of one pod; it has a folder for each container.
 type podDir string
 
@@ -89,6 +100,19 @@ func (d podDir) work(container string) string    { return d.file(container, "wor
 
 func (d podDir) file(container, name string) string {
 	return filepath.Join(string(d), container, name)
+}
+
+// makeWork makes the container's folders. It does not make the Job's: one that
+// somebody has removed must not come back.
+func (d podDir) makeWork(container string) error {
+	pods, pod := filepath.Split(string(d))
+	pods = filepath.Clean(pods)
+	root, err := os.OpenRoot(filepath.Dir(pods))
+	if err != nil {
+		return err
+	}
+	err = root.MkdirAll(filepath.Join(filepath.Base(pods), pod, container, "work"), 0o700)
+	return errors.Join(err, root.Close())
 }
 
 func readJSON(path string, v any) error {

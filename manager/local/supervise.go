@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -27,9 +29,10 @@ const (
 )
 
 // supervise sees to it that a process runs the Job until the Job ends, is
-// deleted, or ctx ends. It gives its slot back then.
+// deleted, its folder is gone, or ctx ends. It gives its slot back then.
 func (r *Runner) supervise(ctx context.Context, t *tracked) {
-	defer r.freeSlot()
+	defer r.freeSlot(t)
+	defer r.awaitHolder(ctx, t)
 	delay := minRestart
 	for {
 		// Looked at before anything is started: that ctx has ended may be why the
@@ -40,6 +43,10 @@ func (r *Runner) supervise(ctx context.Context, t *tracked) {
 		before := t.seen
 		err := r.attend(ctx, t)
 		if ctx.Err() != nil || r.settled(t) {
+			return
+		}
+		if t.dir.gone() {
+			r.noteRemoved(t)
 			return
 		}
 		if t.seen != before {
@@ -60,10 +67,30 @@ func (r *Runner) supervise(ctx context.Context, t *tracked) {
 	}
 }
 
-func (r *Runner) freeSlot() {
+// awaitHolder closes the lock file; if the Job's folder is gone, not before no
+// process runs the Job: that one may notice it later than others do.
+func (r *Runner) awaitHolder(ctx context.Context, t *tracked) {
+	if t.lock == nil {
+		return
+	}
+	defer func() { _ = t.lock.Close() }()
+	for t.dir.gone() {
+		if held, err := isLocked(t.lock); err != nil || !held {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+func (r *Runner) freeSlot(t *tracked) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.busy--
+	close(t.idle)
 	r.wakeUp()
 }
 
@@ -77,7 +104,14 @@ func (r *Runner) settled(t *tracked) bool {
 // attend watches the process that runs the Job, which it starts if there is
 // none, until that has ended.
 func (r *Runner) attend(ctx context.Context, t *tracked) error {
-	running := t.dir.held
+	if t.lock == nil {
+		lock, err := os.Open(t.dir.lockPath())
+		if err != nil {
+			return err
+		}
+		t.lock = lock
+	}
+	running := func() (bool, error) { return isLocked(t.lock) }
 	held, err := running()
 	if err != nil {
 		return err
@@ -146,12 +180,16 @@ func (r *Runner) refresh(t *tracked) error {
 	if err != nil {
 		return err
 	}
+	if t.dir.gone() {
+		return nil // and with it what was to be read
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.jobs[t.rec.Job.Name] != t {
 		return nil // deleted meanwhile; this may have been another's status
 	}
 	t.seen = info
+	t.pods = slices.DeleteFunc(p.Pods, func(pod corev1.Pod) bool { return podEnded(&pod) })
 	job := *t.job // the rest is shared: nobody changes it
 	job.Status = p.Status
 	t.job = &job
@@ -159,11 +197,15 @@ func (r *Runner) refresh(t *tracked) error {
 	return nil
 }
 
-// sweep deletes the Jobs that have outlived their ttlSecondsAfterFinished, and
-// finishes deletions that were given up, until ctx ends.
+// sweep deletes the Jobs that have outlived their ttlSecondsAfterFinished,
+// forgets those whose folders somebody has removed, and finishes deletions that
+// were given up, until ctx ends.
 func (r *Runner) sweep(ctx context.Context) {
 	for {
 		wait := sweepInterval
+		if err := r.findRemoved(); err != nil {
+			r.cfg.Log.Error("cannot look for jobs whose folders were removed; trying again", "err", err, "in", wait)
+		}
 		for _, t := range r.due(time.Now()) {
 			if err := r.remove(ctx, t); err != nil && ctx.Err() == nil {
 				wait = maxRestart
@@ -176,6 +218,42 @@ func (r *Runner) sweep(ctx context.Context) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// findRemoved marks the Jobs whose folders are gone as being deleted.
+func (r *Runner) findRemoved() error {
+	r.mu.Lock()
+	// Before the folders: a Job that is known has had its folder.
+	known := slices.Collect(maps.Values(r.jobs))
+	r.mu.Unlock()
+	if len(known) == 0 {
+		return nil
+	}
+	entries, err := os.ReadDir(r.jobsDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	there := make(map[string]bool, len(entries))
+	for _, entry := range entries {
+		there[entry.Name()] = true
+	}
+	for _, t := range known {
+		if !there[t.rec.Job.Name] {
+			r.noteRemoved(t)
+		}
+	}
+	return nil
+}
+
+// noteRemoved marks the Job, whose folder is gone, as being deleted.
+func (r *Runner) noteRemoved(t *tracked) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.jobs[t.rec.Job.Name] != t || t.deleting {
+		return
+	}
+	r.cfg.Log.Warn("somebody removed the folder of a job; the job counts as deleted", "job", t.rec.Job.Name, "path", string(t.dir))
+	r.markDeleting(t)
 }
 
 // due are the Jobs to be deleted at now.
