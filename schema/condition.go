@@ -1,11 +1,9 @@
 package schema
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/ext"
@@ -15,13 +13,13 @@ const (
 	// MaxConditionSize is the longest source of a condition, in bytes.
 	MaxConditionSize = 4096
 	// conditionCost bounds an evaluation, in CEL's units (about one for each
-	// step). It lets a condition look at each of some 100,000 elements.
+	// step, see callCost). It lets a condition look at each of some 100,000
+	// elements. There is no limit in time, so that the same input always gives
+	// the same result.
 	conditionCost = 1_000_000
-	// conditionTimeout ends what the cost underrates, such as comparing large
-	// values again and again. A sane condition takes microseconds.
-	conditionTimeout = 5 * time.Second
-	// maxRegexProgram bounds a regular expression, which may come from the input.
-	maxRegexProgram = 500
+	// maxQuoted and maxReason keep errors readable, in characters.
+	maxQuoted = 100
+	maxReason = 1000
 )
 
 // Condition is a compiled condition of a branch: a CEL expression over the
@@ -45,9 +43,8 @@ var conditionEnv = sync.OnceValues(func() (*cel.Env, error) {
 		cel.DefaultUTCTimeZone(true),
 		cel.ParserExpressionSizeLimit(MaxConditionSize),
 		cel.ParserRecursionLimit(100),
-		cel.RegexProgramSizeLimit(maxRegexProgram),
 		ext.Strings(),
-		cel.ASTValidators(costlyFunctions{}),
+		cel.ASTValidators(costlyFunctions{}, cel.ValidateRegexProgramSizeLimit(maxRegexProgram)),
 	)
 })
 
@@ -59,7 +56,7 @@ func CompileCondition(src string) (Condition, error) {
 	}
 	text, err := renameInput(src)
 	if err != nil {
-		return Condition{}, fmt.Errorf("condition `%s`: %w", src, err)
+		return Condition{}, conditionError(src, err.Error())
 	}
 	env, err := conditionEnv()
 	if err != nil {
@@ -67,14 +64,15 @@ func CompileCondition(src string) (Condition, error) {
 	}
 	ast, issues := env.Compile(text)
 	if issues.Err() != nil {
-		return Condition{}, fmt.Errorf("condition `%s`: %s", src, describeIssues(src, issues))
+		return Condition{}, conditionError(src, describeIssues(src, issues))
 	}
 	if t := ast.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
-		return Condition{}, fmt.Errorf("condition `%s`: its result is of type %s; it must be true or false", src, t)
+		return Condition{}, conditionError(src, fmt.Sprintf("its result is of type %s; it must be true or false", t))
 	}
+	priceKeys(ast.NativeRep())
 	c := Condition{source: src, ast: ast}
 	if c.program, err = c.plan(); err != nil {
-		return Condition{}, fmt.Errorf("condition `%s`: %s", src, describeFault(err.Error()))
+		return Condition{}, conditionError(src, describeFault(err.Error()))
 	}
 	return c, nil
 }
@@ -84,7 +82,7 @@ func (c Condition) plan(opts ...cel.ProgramOption) (cel.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, cel.CostLimit(conditionCost), cel.InterruptCheckFrequency(100))
+	opts = append(opts, cel.CostLimit(conditionCost), cel.CostTracking(callCost{}), cel.CustomDecoratorV2(chargeInFull))
 	return env.Program(c.ast, opts...)
 }
 
@@ -98,18 +96,16 @@ func (c Condition) Eval(input []byte) (bool, error) {
 	}
 	value, err := decodeInput(input)
 	if err != nil {
-		return false, fmt.Errorf("condition `%s`: %w", c.source, err)
+		return false, conditionError(c.source, err.Error())
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), conditionTimeout)
-	defer cancel()
 	vars := map[string]any{inputName: value}
-	result, _, err := c.program.ContextEval(ctx, vars)
+	result, _, err := c.program.Eval(vars)
 	if err != nil {
-		return false, fmt.Errorf("condition `%s`: %s", c.source, c.explain(ctx, vars, err))
+		return false, conditionError(c.source, c.explain(vars, err))
 	}
 	b, ok := result.Value().(bool)
 	if !ok {
-		return false, fmt.Errorf("condition `%s`: the result is of type %s; it must be true or false, so compare it with something", c.source, celTypeName(result))
+		return false, conditionError(c.source, fmt.Sprintf("the result is of type %s; it must be true or false, so compare it with something", celTypeName(result)))
 	}
 	return b, nil
 }

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -32,6 +31,24 @@ func (costlyFunctions) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, i
 			issues.ReportErrorAtID(e.ID(), "%s is not available in conditions", name)
 		}
 	}))
+}
+
+// conditionError quotes the beginning of a condition's source and says why it
+// is wrong.
+func conditionError(src, reason string) error {
+	return fmt.Errorf("condition `%s`: %s", shortened(src, maxQuoted), shortened(reason, maxReason))
+}
+
+// shortened returns the first characters of a text, with … for the others.
+func shortened(text string, length int) string {
+	count := 0
+	for i := range text {
+		if count == length {
+			return text[:i] + "…"
+		}
+		count++
+	}
+	return text
 }
 
 // expectation matches the list of every token that the parser would have taken.
@@ -106,12 +123,9 @@ func operatorName(function string) string {
 }
 
 // explain says why an evaluation failed. vars are the evaluation's.
-func (c Condition) explain(ctx context.Context, vars map[string]any, err error) string {
-	if cancelled, ok := errors.AsType[interpreter.EvalCancelledError](err); ok {
-		if cancelled.Cause == interpreter.CostLimitExceeded {
-			return "it takes too much work; look at less of the input"
-		}
-		return fmt.Sprintf("it takes longer than %s; look at less of the input", conditionTimeout)
+func (c Condition) explain(vars map[string]any, err error) string {
+	if _, ok := errors.AsType[interpreter.EvalCancelledError](err); ok {
+		return "it takes too much work; look at less of the input"
 	}
 	message := describeFault(err.Error())
 	fault, ok := errors.AsType[*types.Err](err)
@@ -122,7 +136,7 @@ func (c Condition) explain(ctx context.Context, vars map[string]any, err error) 
 	if key, ok := strings.CutPrefix(err.Error(), "no such key: "); ok {
 		message = fmt.Sprintf("there is no key %q; %s", key, adviseKey(node, key))
 	} else if strings.HasPrefix(err.Error(), "no such overload") {
-		message = c.explainOverload(ctx, vars, node)
+		message = c.explainOverload(vars, node)
 	}
 	if at := c.ast.NativeRep().SourceInfo().GetStartLocation(fault.NodeID()); at.Line() > 0 {
 		message = describePosition(c.source, at.Line(), at.Column()+1) + ": " + message
@@ -173,7 +187,7 @@ func selection(e ast.Expr) (string, bool) {
 
 // explainOverload says which operator met values of which types. To know them
 // it evaluates the condition once more, this time keeping every value.
-func (c Condition) explainOverload(ctx context.Context, vars map[string]any, node ast.Expr) string {
+func (c Condition) explainOverload(vars map[string]any, node ast.Expr) string {
 	const general = "an operator or function does not apply to the values here"
 	if node == nil || node.Kind() != ast.CallKind {
 		return general
@@ -183,7 +197,7 @@ func (c Condition) explainOverload(ctx context.Context, vars map[string]any, nod
 		return general
 	}
 	// The evaluation fails as before; its values are what is wanted.
-	_, details, _ := program.ContextEval(ctx, vars)
+	_, details, _ := program.Eval(vars)
 	if details == nil || details.State() == nil {
 		return general
 	}

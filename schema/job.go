@@ -128,9 +128,26 @@ func (d *decoder) checkContainers(containers []corev1.Container, at *path, taken
 			taken[c.Name] = place
 			d.addAll(place.child("name"), "the container's name", validation.IsDNS1123Label(c.Name))
 		}
+		d.checkArguments(c.Command, place.child("command"))
+		d.checkArguments(c.Args, place.child("args"))
 		for j, env := range c.Env {
 			d.checkEnv(env.Name, place.child("env").at(j))
+			d.checkNoNUL(env.Value, place.child("env").at(j).child("value"))
 		}
+	}
+}
+
+func (d *decoder) checkArguments(arguments []string, at *path) {
+	for i, argument := range arguments {
+		d.checkNoNUL(argument, at.at(i))
+	}
+}
+
+// checkNoNUL reports a text with which no process can be started: the system
+// call takes a NUL for its end.
+func (d *decoder) checkNoNUL(text string, at *path) {
+	if i := strings.IndexByte(text, 0); i >= 0 {
+		d.add(at, "has a NUL byte (\\u0000) at offset %d; no process can be started with it, so remove it", i)
 	}
 }
 

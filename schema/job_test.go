@@ -88,6 +88,10 @@ func TestParseRejectsJobs(t *testing.T) {
 		"spec is no object":        {workflow(`{"name":"a","type":"kube-job","job":{"spec":[],"metadata":{"labels":"x"}}}`), []string{`$.tasks[0].job.metadata.labels: is a string; it must be an object`, spec + `: is an array; it must be an object`}},
 		"containers' names":        {containers(`[{},{"name":"A"},{"name":"c"},{"name":"c"}]`), []string{pod + `.containers[0]: a container needs "name"`, pod + `.containers[1].name: the container's name is not valid`, pod + `.containers[3].name: the name "c" is already that of ` + pod + `.containers[2]`}},
 		"an init container's name": {jobWith(`"initContainers":[{"name":"c"}],`, ``, ``), []string{pod + `.containers[0].name: the name "c" is already that of ` + pod + `.initContainers[0]`}},
+		"NUL bytes": {containers(`[{"name":"c","command":["a","b\u0000"],"args":["\u0000"],"env":[{"name":"A","value":"x\u0000y"}]}]`), []string{
+			pod + `.containers[0].command[1]: has a NUL byte (\u0000) at offset 1`, pod + `.containers[0].args[0]: has a NUL byte`,
+			pod + `.containers[0].env[0].value: has a NUL byte (\u0000) at offset 1; no process can be started with it`}},
+		"NUL bytes of an init container": {containers(`[{"name":"c"}],"initContainers":[{"name":"i","args":["\u0000"]}]`), []string{pod + `.initContainers[0].args[0]: has a NUL byte`}},
 		"environment": {containers(`[{"name":"c","env":[{"value":"x"},{"name":"JOBNETES_TOKEN"},{"name":"a=b"}]}]`), []string{
 			pod + `.containers[0].env[0]: an environment variable needs "name"`, pod + `.containers[0].env[1].name: "JOBNETES_TOKEN" is reserved`,
 			pod + `.containers[0].env[2].name: the environment variable's name is not valid`}},

@@ -49,6 +49,28 @@ func wantLines(t *testing.T, err error, want []string) {
 	}
 }
 
+func TestDidYouMean(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ word, want string }{
+		"one letter, one wrong":   {"z", ""},
+		"two letters, one wrong":  {"lz", ""},
+		"three letters, one less": {"lod", "load"},
+		"a letter too many":       {"loaad", "load"},
+		"the case of letters":     {"LOAD", "load"},
+		"two of six wrong":        {"repxxt", "report"},
+		"three of six wrong":      {"repxxx", ""},
+		"nothing":                 {"", ""},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := closest(tc.word, []string{"a", "la", "load", "report"}); got != tc.want {
+				t.Errorf("closest(%q) = %q, want %q", tc.word, got, tc.want)
+			}
+		})
+	}
+}
+
 func TestParseAccepts(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
@@ -218,17 +240,20 @@ func TestParseRejects(t *testing.T) {
 			"$.tasks[0].tasks[0].condition: condition `$.a >`: column 6: unexpected end", "$.tasks[0].tasks[1].condition: condition `1 + 1`: its result is of type int"}},
 
 		// Documents.
-		"empty":              {" \n", []string{`$: the document is empty`}},
-		"only a comment":     {"# nothing\n", []string{`$: the document is empty`}},
-		"a byte order mark":  {"\xef\xbb\xbf{}", []string{`$: the document begins with a byte order mark`}},
-		"not UTF-8":          {"{\"name\":\"\xff\"}", []string{`$: the document is not UTF-8 text`}},
-		"broken JSON":        {"{\n \"name\": \"é\" x\n}", []string{`$: line 2, column 14: the document is not JSON: invalid character 'x'`}},
-		"JSON cut short":     {"{\"name\":\n", []string{`$: line 2, column 1: the document is not JSON: unexpected end`}},
-		"two JSON documents": {workflow(kube("a", "")) + "\n{}", []string{`$: line 2, column 1: the document is not JSON`}},
-		"JSON keys twice":    {`{"name":"w","name":"v","tasks":[` + kube("a", `,"job":`+job) + `]}`, []string{`$.name: the key is given more than once`, `$.tasks[0].job: the key is given more than once`}},
-		"broken YAML":        {"name: w\n tasks: x\n", []string{`$: line 2: mapping values are not allowed`}},
-		"two YAML documents": {"name: w\n---\nname: v\n", []string{`$: line 2: a second document begins`}},
-		"YAML keys twice":    {"name: w\nname: v\ntasks:\n- name: a\n  name: b\n", []string{`$: line 2: key "name" already set in map`, `$: line 5: key "name" already set in map`}},
+		"empty":               {" \n", []string{`$: the document is empty`}},
+		"only a comment":      {"# nothing\n", []string{`$: the document is empty`}},
+		"a byte order mark":   {"\xef\xbb\xbf{}", []string{`$: the document begins with a byte order mark`}},
+		"not UTF-8":           {"{\"name\":\"\xff\"}", []string{`$: the document is not UTF-8 text`}},
+		"broken JSON":         {"{\n \"name\": \"é\" x\n}", []string{`$: line 2, column 14: the document is not JSON: invalid character 'x'`}},
+		"JSON cut short":      {"{\"name\":\n", []string{`$: line 2, column 1: the document is not JSON: unexpected end`}},
+		"two JSON documents":  {workflow(kube("a", "")) + "\n{}", []string{`$: line 2, column 1: the document is not JSON`}},
+		"JSON keys twice":     {`{"name":"w","name":"v","tasks":[` + kube("a", `,"job":`+job) + `]}`, []string{`$.name: the key is given more than once`, `$.tasks[0].job: the key is given more than once`}},
+		"broken YAML":         {"name: w\n tasks: x\n", []string{`$: line 2: mapping values are not allowed`}},
+		"an infinity in YAML": {"name: w\ntasks:\n- x-limit: .inf\n", []string{`$: line 3: JSON has no number .inf; put it in quotes`}},
+		"no number in YAML":   {"name: w\ntasks: [{x-a: {b: -.Inf}}, .NaN]\n", []string{`$: line 2: JSON has no number -.Inf`}},
+		"the canonical type":  {workflow(`{"name":"a","type":"kubjob","job":` + job + `}`), []string{`$.tasks[0].type: there is no type "kubjob"; the types are kube-job, kubejob, parallel, parallel-job, branch, choice and choice-job; did you mean "kube-job"?`}},
+		"two YAML documents":  {"name: w\n---\nname: v\n", []string{`$: line 2: a second document begins`}},
+		"YAML keys twice":     {"name: w\nname: v\ntasks:\n- name: a\n  name: b\n", []string{`$: line 2: key "name" already set in map`, `$: line 5: key "name" already set in map`}},
 		"YAML text that is none": {"name: 1.0\ntasks: [{name: yes, type: kube-job, job: " + job + "}]", []string{
 			`$.name: is a number; it must be a string, so put it in quotes`, `$.tasks[0].name: is a boolean; it must be a string, so put it in quotes`}},
 		"too large":          {strings.Repeat(" ", MaxDocumentSize) + "{}", []string{`$: the document has 1048578 bytes; at most 1048576 are allowed`}},

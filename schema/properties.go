@@ -39,7 +39,7 @@ func (d *decoder) taskType(object map[string]any, at *path) Type {
 	}
 	t, ok := typeNames[name]
 	if !ok {
-		d.add(at.child("type"), "there is no type %q; the types are %s%s", name, listed(typeOrder, "and"), didYouMean(name, typeOrder))
+		d.add(at.child("type"), "there is no type %q; the types are %s%s", name, listed(typeOrder, "and"), suggestion(string(typeNames[closest(name, typeOrder)])))
 	}
 	return t
 }

@@ -5,7 +5,20 @@ import "strings"
 // didYouMean returns "; did you mean X?" with the candidate closest to word,
 // or nothing if none is close.
 func didYouMean(word string, candidates []string) string {
-	best, bestDistance := "", max(1, len(word)/3)+1
+	return suggestion(closest(word, candidates))
+}
+
+func suggestion(word string) string {
+	if word == "" {
+		return ""
+	}
+	return "; did you mean " + `"` + word + `"?`
+}
+
+// closest returns the candidate closest to word, or "" if none is close: fewer
+// than half of the word's letters may be wrong.
+func closest(word string, candidates []string) string {
+	best, bestDistance := "", min(max(1, len(word)/3), max(0, len(word)-1)/2)+1
 	for _, c := range candidates {
 		// The lengths alone tell that most are too far.
 		if d := len(c) - len(word); d >= bestDistance || -d >= bestDistance {
@@ -15,10 +28,7 @@ func didYouMean(word string, candidates []string) string {
 			best, bestDistance = c, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + `"` + best + `"?`
+	return best
 }
 
 // editDistance is the Levenshtein distance of two words, in bytes.

@@ -63,6 +63,9 @@ func (e *expansion) visit(n *yamlnode.Node, depth int) error {
 	if depth > MaxDepth+1 {
 		return fmt.Errorf("line %d: the document is nested more than %d levels deep", n.Line, MaxDepth)
 	}
+	if isNoNumber(n) {
+		return fmt.Errorf("line %d: JSON has no number %s; put it in quotes if it is a text", n.Line, n.Value)
+	}
 	if n.Kind == yamlnode.AliasNode {
 		return e.visit(n.Alias, depth+1)
 	}
@@ -72,6 +75,18 @@ func (e *expansion) visit(n *yamlnode.Node, depth int) error {
 		}
 	}
 	return nil
+}
+
+// isNoNumber tells whether YAML takes a scalar for an infinity or not-a-number.
+func isNoNumber(n *yamlnode.Node) bool {
+	if n.Kind != yamlnode.ScalarNode || n.ShortTag() != "!!float" {
+		return false
+	}
+	switch strings.ToLower(strings.TrimLeft(n.Value, "+-")) {
+	case ".inf", ".nan":
+		return true
+	}
+	return false
 }
 
 // addYAML reports an error of the YAML libraries, which may hold several.

@@ -1,8 +1,7 @@
 // Package engine decides what an execution does next. It is pure: definition,
 // rows, observations and the time go in, transitions come out; it does no I/O,
 // and has no clock and no randomness, so the same history always gives the same
-// decisions (but for a condition that takes over 5 s, which no sane one does:
-// see schema.Condition). docs/state-machine.md draws what is coded here.
+// decisions. docs/state-machine.md draws what is coded here.
 //
 // The rules in short. A list of tasks runs one task at a time: a task's output
 // is the input of the task that follows. A list ends with the task that has no

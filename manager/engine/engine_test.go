@@ -1,6 +1,7 @@
 package engine
 
 import (
+	stdcmp "cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -156,10 +157,7 @@ func TestDecide(t *testing.T) {
 		for _, reload := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/reload=%t", name, reload), func(t *testing.T) {
 				t.Parallel()
-				if tc.input == "" {
-					tc.input = "{}"
-				}
-				p := newPlay(t, tc.definition, tc.input, tc.results)
+				p := newPlay(t, tc.definition, stdcmp.Or(tc.input, "{}"), tc.results)
 				p.reload = reload
 				p.run(t)
 				if diff := cmp.Diff(tc.wantLog, p.log); diff != "" {
