@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,6 +139,8 @@ func playPod(ctx context.Context, pod *corev1.Pod) cluster.Exits {
 			continue
 		}
 		cmd := exec.CommandContext(ctx, c.Command[0], c.Command[1:]...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that all of it can be ended
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 		cmd.Env = os.Environ()
 		for _, e := range c.Env {
 			cmd.Env = append(cmd.Env, e.Name+"="+strings.ReplaceAll(e.Value, "$$", "$"))
