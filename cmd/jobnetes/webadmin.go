@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jobnetes/jobnetes/setting"
 	"github.com/jobnetes/jobnetes/webadmin"
@@ -32,9 +34,10 @@ func runWebadmin(ctx context.Context, s setting.Settings, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
-	pods, err := newKubeClient(s, common.installation, log)
-	if err != nil {
-		return err
+	var pods webadmin.Pods
+	if pods, err = newKubeClient(s, common.installation, log); err != nil {
+		log.Warn("no cluster: everything works but pods and logs", "error", err)
+		pods = noCluster{err}
 	}
 	server, err := webadmin.New(webadmin.Config{Username: s.Webadmin.Username, Password: s.Webadmin.Password, Version: version()}, store, pods, log)
 	if err != nil {
@@ -47,6 +50,15 @@ func runWebadmin(ctx context.Context, s setting.Settings, log *slog.Logger) erro
 	log.Info("webadmin listens", "address", lis.Addr().String())
 	return serveHTTP(ctx, lis, server.Handler(), log)
 }
+
+// noCluster stands for a cluster that cannot be found.
+type noCluster struct{ why error }
+
+// Pods returns the reason.
+func (n noCluster) Pods(context.Context, string) ([]corev1.Pod, error) { return nil, n.why }
+
+// Logs returns the reason.
+func (n noCluster) Logs(context.Context, string, string) (io.ReadCloser, error) { return nil, n.why }
 
 // serveHTTP serves until ctx ends, then lets the requests in flight end.
 func serveHTTP(ctx context.Context, lis net.Listener, h http.Handler, log *slog.Logger) error {
