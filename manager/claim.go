@@ -39,11 +39,11 @@ func (m *Manager) poll(ctx context.Context) {
 
 // claim takes at most limit executions and returns how many they were.
 func (m *Manager) claim(ctx context.Context, limit int) int {
-	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	pass, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	now := m.cfg.Now()
-	leases, err := m.store.Claim(ctx, m.cfg.Owner, now, now.Add(m.cfg.Lease), limit)
-	if err != nil && ctx.Err() == nil {
+	leases, err := m.store.Claim(pass, m.cfg.Owner, now, now.Add(m.cfg.Lease), limit)
+	if err != nil && ctx.Err() == nil { // a pass that timed out is an error, too; one cut off by the end is not
 		m.log.ErrorContext(ctx, "claiming failed: executions wait until it succeeds", "error", err)
 	}
 	for _, l := range leases {
@@ -81,10 +81,10 @@ func (m *Manager) renew(ctx context.Context) {
 		before[id] = h
 	}
 	m.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, m.cfg.Lease/3)
+	pass, cancel := context.WithTimeout(ctx, m.cfg.Lease/3)
 	defer cancel()
 	until := m.cfg.Now().Add(m.cfg.Lease)
-	leases, err := m.store.Renew(ctx, m.cfg.Owner, until)
+	leases, err := m.store.Renew(pass, m.cfg.Owner, until)
 	if err != nil {
 		if ctx.Err() == nil {
 			m.log.ErrorContext(ctx, "renewing leases failed: other managers take over when they run out", "leases", len(before), "error", err)

@@ -1,11 +1,14 @@
 package manager
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang/mock/gomock"
@@ -372,4 +375,43 @@ func TestAbortedJobsAreDeleted(t *testing.T) {
 			return apierrors.IsNotFound(err)
 		})
 	})
+}
+
+// A database that hangs, so that passes time out, must show in the log.
+func TestHangingDatabaseIsLogged(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		pass func(m *mocked, ctx context.Context)
+		want string
+	}{
+		"claim": {func(m *mocked, ctx context.Context) {
+			m.store.EXPECT().Claim(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 1).
+				DoAndReturn(func(ctx context.Context, _ string, _, _ time.Time, _ int) ([]dao.Lease, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				})
+			m.claim(ctx, 1)
+		}, "claiming failed"},
+		"renew": {func(m *mocked, ctx context.Context) {
+			m.store.EXPECT().Renew(gomock.Any(), "m1", gomock.Any()).DoAndReturn(func(ctx context.Context, _ string, _ time.Time) ([]dao.Lease, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+			m.renew(ctx)
+		}, "renewing leases failed"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { // in which time passes at once
+				var log bytes.Buffer
+				m := newMocked(t)
+				m.log = slog.New(slog.NewTextHandler(&log, nil))
+				tc.pass(m, t.Context())
+				if !strings.Contains(log.String(), tc.want) {
+					t.Errorf("the log has no %q: %s", tc.want, log.String())
+				}
+			})
+		})
+	}
 }

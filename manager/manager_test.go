@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -111,7 +112,7 @@ func TestTwoManagers(t *testing.T) {
 				t.Errorf("execution %d: %s: %s", id, e.Status, e.ErrorMsg)
 			}
 		}
-		if got := w.runs(t); !sameRuns(got, want) {
+		if got := w.runs(t); !maps.Equal(got, want) {
 			t.Errorf("runs: %v, want %v", got, want)
 		}
 	})
@@ -164,7 +165,7 @@ func TestAnswerLost(t *testing.T) {
 		if e.Status != dao.ExecutionSuccess {
 			t.Errorf("%s: %s", e.Status, e.ErrorMsg)
 		}
-		if got := w.runs(t); !sameRuns(got, map[string]int{"a": 1}) || lossy.calls.Load() == 0 {
+		if got := w.runs(t); !maps.Equal(got, map[string]int{"a": 1}) || lossy.calls.Load() == 0 {
 			t.Errorf("runs: %v, calls of Create: %d", got, lossy.calls.Load())
 		}
 	})

@@ -25,7 +25,7 @@ func retentionInterval(retention time.Duration) time.Duration {
 // their task is over, as after an abort. A Job whose end is not in the database
 // yet stays: its pods hold the task's output.
 func (m *Manager) deleteJobs(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	pass, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	before := m.cfg.Now().Add(-m.cfg.JobRetention)
 	due := map[uint64]*batchv1.Job{}
@@ -42,7 +42,7 @@ func (m *Manager) deleteJobs(ctx context.Context) {
 	}
 	slices.Sort(ids)
 	for batch := range slices.Chunk(ids, deleteBatch) {
-		ended, err := m.store.EndedTasks(ctx, batch)
+		ended, err := m.store.EndedTasks(pass, batch)
 		if err != nil {
 			if ctx.Err() == nil {
 				m.log.ErrorContext(ctx, "deleting Jobs failed, trying again later", "error", err)
@@ -51,7 +51,9 @@ func (m *Manager) deleteJobs(ctx context.Context) {
 		}
 		for id, name := range ended {
 			if job := due[id]; job.Name == name {
-				m.deleteJob(ctx, id, job)
+				if err := m.deleteJob(pass, job); err != nil && ctx.Err() == nil {
+					m.log.ErrorContext(ctx, "deleting a Job failed, trying again later", "job", name, "task_id", id, "error", err)
+				}
 			}
 		}
 	}
@@ -59,19 +61,15 @@ func (m *Manager) deleteJobs(ctx context.Context) {
 
 // deleteJob removes one Job. One that the watch has as running may have finished
 // since, and then it is kept for the retention: the API server knows.
-func (m *Manager) deleteJob(ctx context.Context, taskID uint64, job *batchv1.Job) {
-	var err error
+func (m *Manager) deleteJob(ctx context.Context, job *batchv1.Job) error {
 	if !kube.Finished(job) {
-		var now *batchv1.Job
-		now, err = m.jobs.Get(ctx, job.Name)
-		if apierrors.IsNotFound(err) || (err == nil && (kube.Finished(now) || now.UID != job.UID)) {
-			return
+		now, err := m.jobs.Get(ctx, job.Name)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil || kube.Finished(now) || now.UID != job.UID {
+			return err
 		}
 	}
-	if err == nil {
-		err = m.jobs.Delete(ctx, job.Name, job.UID)
-	}
-	if err != nil && ctx.Err() == nil {
-		m.log.ErrorContext(ctx, "deleting a Job failed, trying again later", "job", job.Name, "task_id", taskID, "error", err)
-	}
+	return m.jobs.Delete(ctx, job.Name, job.UID)
 }

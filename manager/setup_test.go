@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -312,8 +311,6 @@ func nextOf(next string) string {
 }
 
 func output(json string) string { return fmt.Sprintf(`echo '%s' >"$JOBNETES_OUTPUT"`, json) }
-
-func sameRuns(got, want map[string]int) bool { return maps.Equal(got, want) }
 
 func touch(t *testing.T, path string) {
 	t.Helper()
