@@ -3,7 +3,6 @@
 package db
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -42,8 +41,6 @@ type Config struct {
 	Path string
 	// MaxConns bounds the open connections; 0 means 32.
 	MaxConns int
-	// Log takes what the driver says of broken connections; nil: slog's default.
-	Log *slog.Logger
 }
 
 const (
@@ -141,7 +138,7 @@ func mysqlConfig(cfg Config) (*mysqldriver.Config, error) {
 		c.User, c.Passwd, c.DBName = cfg.User, cfg.Password, cfg.Name
 		c.Net, c.Addr = "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port))
 	}
-	c.Logger = driverLog{cmp.Or(cfg.Log, slog.Default())}
+	c.Logger = driverLog{}
 	c.ParseTime = true         // DATETIME as time.Time ...
 	c.Loc = time.UTC           // ... in UTC
 	c.ClientFoundRows = true   // RowsAffected counts matches: a compare-and-set that changes nothing has still won
@@ -168,11 +165,11 @@ func mysqlConfig(cfg Config) (*mysqldriver.Config, error) {
 	return c, nil
 }
 
-// driverLog is the driver's logger.
-type driverLog struct{ log *slog.Logger }
+// driverLog is the driver's logger, which is slog's default.
+type driverLog struct{}
 
 // Print logs what the driver says; the error that follows says more.
-func (l driverLog) Print(v ...any) { l.log.Warn("database driver", "message", fmt.Sprint(v...)) }
+func (driverLog) Print(v ...any) { slog.Warn("database driver", "message", fmt.Sprint(v...)) }
 
 // readCommitted connects with that isolation level: every write of dao is
 // conditional on what was read, so that nothing would be gained by REPEATABLE

@@ -34,6 +34,7 @@ func serviceCommand(use, short string, run func(ctx context.Context, s setting.S
 				return err
 			}
 			log := newLogger(cmd.ErrOrStderr(), s).With("service", use)
+			slog.SetDefault(log) // for what libraries say
 			if s.File != "" {
 				log.Info("settings read", "file", s.File)
 			}
@@ -60,7 +61,7 @@ func newLogger(w io.Writer, s setting.Settings) *slog.Logger {
 func dbConfig(s setting.Settings) db.Config {
 	return db.Config{
 		Driver: s.DB.Driver, User: s.DB.User, Password: s.DB.Password, Host: s.DB.Host, Port: s.DB.Port, Name: s.DB.Name,
-		DSN: s.DB.DSN, Path: s.DB.Path, MaxConns: s.DB.MaxConns, Log: slog.Default(),
+		DSN: s.DB.DSN, Path: s.DB.Path, MaxConns: s.DB.MaxConns,
 	}
 }
 
