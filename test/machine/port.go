@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -34,21 +32,33 @@ func Port() (int, error) {
 	return 0, fmt.Errorf("reserve a port: %d ports from %d to %d were all in use", tries, firstPort, lastPort)
 }
 
-// reserve locks a file that stands for the port until the process ends, and
-// makes sure that nobody listens.
+// reserve takes the port until the process ends, and makes sure that nobody
+// listens.
 func reserve(port int) error {
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("jobnetes-port-%d.lock", port))
-	// A bare descriptor, which the garbage collector does not close.
-	fd, err := unix.Open(path, unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o666)
+	release, err := Reserve("port-" + strconv.Itoa(port))
 	if err != nil {
 		return err
 	}
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return errors.Join(err, unix.Close(fd))
-	}
 	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
-		return errors.Join(err, unix.Close(fd))
+		return errors.Join(err, release())
 	}
 	return listener.Close()
+}
+
+// Reserve takes a name among all processes of the machine, until release or the
+// end of this process. It fails at once if another process has it.
+//
+// The name is that of an abstract Unix socket, which leaves no file behind
+// (unix(7)).
+func Reserve(name string) (release func() error, err error) {
+	// A bare descriptor, which the garbage collector does not close.
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: "@jobnetes-" + name}); err != nil {
+		return nil, errors.Join(fmt.Errorf("reserve %s: %w", name, err), unix.Close(fd))
+	}
+	return func() error { return unix.Close(fd) }, nil
 }
