@@ -7,6 +7,9 @@ LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
 BUF           := $(GO) run github.com/bufbuild/buf/cmd/buf@v1.75.0
 GOLANGCI_LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# The test cluster's folder, if it is not the usual one.
+CLUSTER := $(if $(CLUSTER_DIR),--dir $(CLUSTER_DIR))
+
 SAMPLES := $(sort $(wildcard example/*.json example/*.yaml))
 
 .DEFAULT_GOAL := help
@@ -24,8 +27,28 @@ run: build ## build, start `jobnetes dev`, and run the samples in it
 	exec bin/jobnetes dev $(addprefix --run ,$(SAMPLES))
 
 .PHONY: test
-test: ## run every test, with real MariaDB, Kubernetes API server and Chromium
-	JOBNETES_TEST_ALL=1 $(GO) test -race -timeout 30m ./...
+test: ## run every test, with real MariaDB, Kubernetes and Chromium
+	JOBNETES_TEST_ALL=1 $(GO) test -race -timeout 60m ./...
+
+.PHONY: images
+images: ## build images into bin/images without Docker, and load them into the test cluster if it runs
+	$(GO) run ./test/images/cmd/images --out bin/images --tag '$(or $(VERSION),dev)' --revision "$$(git rev-parse HEAD 2>/dev/null)"
+	$(GO) build -o bin/cluster ./test/cluster/cmd/cluster
+	bin/cluster load --if-running $(CLUSTER) bin/images/*.tar
+
+.PHONY: cluster
+cluster: ## start a Kubernetes with a real node on this machine (Debian, root), and say how to reach it
+	$(GO) build -o bin/cluster ./test/cluster/cmd/cluster
+	bin/cluster up $(CLUSTER)
+
+.PHONY: cluster-down
+cluster-down: ## end it, and remove all of it
+	$(GO) build -o bin/cluster ./test/cluster/cmd/cluster
+	bin/cluster down $(CLUSTER)
+
+.PHONY: e2e
+e2e: ## run the black-box tests: the binary, and the services as pods on a real node
+	JOBNETES_TEST_ALL=1 $(GO) test -race -count=1 -timeout 60m ./test/e2e/...
 
 .PHONY: lint
 lint: ## check style, import directions, and that generated code is up to date

@@ -173,6 +173,7 @@ func TestNothingOutlivesTheStarter(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if the test fails halfway
 	await(t, func() error { return ready(dir) })
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -18,10 +19,15 @@ import (
 // version is the Kubernetes of control/go.mod; the API server reports it.
 const version = "1.34.4"
 
-// build gives the path of the binary of the module in control/, which is every
-// Kubernetes component by the name it is called by. It is built unless the
-// user's cache has it; other processes wait for the one that builds.
-func build(ctx context.Context) (string, error) {
+// The programs beside Kubernetes, as `go install` names them.
+const (
+	coreDNS = "github.com/coredns/coredns@v1.15.0"
+	kwok    = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0"
+)
+
+// buildControl gives the path of the binary of the module in control/, which is
+// every Kubernetes component by the name it is called by.
+func buildControl(ctx context.Context) (string, error) {
 	root, err := machine.Root()
 	if err != nil {
 		return "", err
@@ -31,39 +37,68 @@ func build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("build Kubernetes: %w", err)
 	}
+	return cached("cluster-"+version+"-"+hash, "control", "8 minutes", func(target, log string) error {
+		return goBuild(ctx, source, target, log)
+	})
+}
+
+// install gives the path of a program that `go install` builds.
+func install(ctx context.Context, module string) (string, error) {
+	file, _, _ := strings.Cut(path.Base(module), "@")
+	return cached(path.Base(module), file, "3 minutes", func(target, log string) error {
+		// Into a folder of its own, since go install chooses the file's name.
+		dir := target + ".dir"
+		cmd := exec.Command("go", "install", "-trimpath", "-ldflags=-s -w", module)
+		cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
+		cmd.Dir = filepath.Dir(target) // outside of any module
+		process, err := machine.Start(cmd, log)
+		if err != nil {
+			return err
+		}
+		if err := process.Wait(ctx); err != nil {
+			return err
+		}
+		return errors.Join(os.Rename(filepath.Join(dir, file), target), os.RemoveAll(dir))
+	})
+}
+
+// cached gives the path of a binary in a folder of the user's cache. It is built
+// unless it is there; other processes wait for the one that builds.
+func cached(folder, file, duration string, build func(target, log string) error) (string, error) {
+	fail := func(err error) (string, error) { return "", fmt.Errorf("build %s: %w", folder, err) }
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("build Kubernetes: no folder for the binary: %w", err)
+		return fail(fmt.Errorf("no folder for the binary: %w", err))
 	}
-	dir := filepath.Join(cache, "jobnetes", "cluster-"+version+"-"+hash)
+	dir := filepath.Join(cache, "jobnetes", folder)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("build Kubernetes: %w", err)
+		return fail(err)
 	}
-	binary := filepath.Join(dir, "control")
+	binary := filepath.Join(dir, file)
 	release, err := machine.Lock(filepath.Join(dir, "lock"))
 	if err != nil {
-		return "", fmt.Errorf("build Kubernetes: %w", err)
+		return fail(err)
 	}
 	defer release()
 	if _, err := os.Stat(binary); err == nil {
 		return binary, nil
 	} else if !errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("build Kubernetes: %w", err)
+		return fail(err)
 	}
-	slog.Info("building Kubernetes: about 8 minutes on two cores, the first time only", "version", version, "folder", dir)
-	if err := goBuild(ctx, source, binary+".new", filepath.Join(dir, "build.log")); err != nil {
-		return "", fmt.Errorf("build Kubernetes in %s: %w", source, err)
-	}
+	slog.Info("building for the test cluster: the first time only", "program", folder, "on_two_cores", duration)
 	// Renamed when complete, so that what a killed build left is never run.
+	if err := build(binary+".new", filepath.Join(dir, "build.log")); err != nil {
+		return fail(err)
+	}
 	if err := os.Rename(binary+".new", binary); err != nil {
-		return "", fmt.Errorf("build Kubernetes: %w", err)
+		return fail(err)
 	}
 	return binary, nil
 }
 
-// goBuild builds the binary target. A build whose test process is killed dies
-// with it, so that no two write the same file; the next one goes on from Go's
-// build cache.
+// goBuild builds the binary target. A build whose process is killed dies with
+// it, so that no two write the same file; the next one goes on from Go's build
+// cache.
 func goBuild(ctx context.Context, source, target, log string) error {
 	major, rest, _ := strings.Cut(version, ".")
 	minor, _, _ := strings.Cut(rest, ".")

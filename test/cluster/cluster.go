@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,18 @@ type Cluster struct {
 	Client     kubernetes.Interface // with all rights, not throttled
 
 	config *rest.Config
-	plane  *plane // nil if it is the cluster that KUBECONFIG names
+	dir    string // of its files; empty if it is the cluster that KUBECONFIG names
+	plane  *plane // nil if this process does not run it itself
+	folder *machine.Folder
+}
+
+// path gives the path of a file in the cluster's folder.
+func (c *Cluster) path(name string) string { return filepath.Join(c.dir, name) }
+
+// stop ends a cluster of this process's own and removes its data.
+func (c *Cluster) stop() error {
+	c.plane.stop()
+	return c.folder.Remove()
 }
 
 // Config gives a copy of the settings of Client, for clients that a test makes.
@@ -59,23 +71,42 @@ var shared = sync.OnceValues(func() (*Cluster, error) {
 func up(ctx context.Context) (*Cluster, error) {
 	buildCtx, cancel := context.WithTimeout(ctx, buildTimeout)
 	defer cancel()
-	binary, err := build(buildCtx)
+	binary, err := buildControl(buildCtx)
 	if err != nil {
 		return nil, err
 	}
-	plane, err := newPlane(binary)
+	port, err := machine.Port()
 	if err != nil {
-		return nil, fmt.Errorf("start a cluster: %w", err)
+		return nil, err
+	}
+	folder, err := machine.NewFolder("cluster")
+	if err != nil {
+		return nil, err
+	}
+	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	plane := &plane{binary: binary, dir: folder.Path, address: "127.0.0.1", port: port}
+	c, err := startPlane(startCtx, plane)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start a cluster: %w", err), folder.Remove())
+	}
+	c.folder = folder
+	return c, nil
+}
+
+// startPlane starts a control plane and gives the cluster that it is.
+func startPlane(ctx context.Context, plane *plane) (*Cluster, error) {
+	if err := plane.writeCredentials(); err != nil {
+		return nil, err
 	}
 	c, err := connect(plane.kubeconfig())
 	if err != nil {
-		return nil, errors.Join(err, plane.stop())
+		return nil, err
 	}
-	c.plane = plane
-	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	if err := plane.start(startCtx, c.Client); err != nil {
-		return nil, errors.Join(fmt.Errorf("start a cluster: %w", err), plane.stop())
+	c.dir, c.plane = plane.dir, plane
+	if err := plane.start(ctx, c.Client); err != nil {
+		plane.stop()
+		return nil, err
 	}
 	return c, nil
 }
@@ -105,7 +136,7 @@ func (c *Cluster) reportTo(t testing.TB) {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("the cluster's logs are in %s; they are kept if %s is set", c.plane.folder.Path, machine.Keep)
+			t.Logf("the cluster's logs are in %s; they are kept if %s is set", c.dir, machine.Keep)
 		}
 	})
 }

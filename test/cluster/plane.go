@@ -18,49 +18,40 @@ import (
 	"github.com/jobnetes/jobnetes/test/machine"
 )
 
+const (
+	serviceNetwork = "10.96.0.0/24"
+	apiService     = "10.96.0.1" // the Service "kubernetes": the first address of the network
+)
+
 // plane is a control plane: etcd, the API server and the controller manager as
-// child processes, with their data and logs in one temporary folder.
+// child processes, with their data and logs in one folder.
 type plane struct {
-	binary string
-	folder *machine.Folder
-	port   int
+	binary  string
+	dir     string
+	address string // that the API server listens on
+	port    int
 
 	etcd, apiServer, controllers *machine.Process // nil until started
 }
 
-// newPlane makes the folder, the certificates and the kubeconfig of a control
-// plane, and starts nothing.
-func newPlane(binary string) (*plane, error) {
-	port, err := machine.Port()
-	if err != nil {
-		return nil, err
-	}
-	folder, err := machine.NewFolder("cluster")
-	if err != nil {
-		return nil, err
-	}
-	p := &plane{binary: binary, folder: folder, port: port}
-	if err := p.writeCredentials(); err != nil {
-		return nil, errors.Join(err, folder.Remove())
-	}
-	return p, nil
-}
-
-// path gives the path of a file in the control plane's folder.
-func (p *plane) path(name string) string { return filepath.Join(p.folder.Path, name) }
-
-func (p *plane) kubeconfig() string { return p.path("kubeconfig") }
-
+// writeCredentials writes the certificates, and the kubeconfig of a user with
+// all rights.
 func (p *plane) writeCredentials() error {
 	authority, err := newAuthority()
 	if err != nil {
 		return err
 	}
-	server, err := authority.server("kube-apiserver", []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)})
+	server, err := authority.server("kube-apiserver",
+		[]string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
+		[]net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(p.address), net.ParseIP(apiService)})
 	if err != nil {
 		return err
 	}
 	admin, err := authority.client("admin", "system:masters")
+	if err != nil {
+		return err
+	}
+	kubelets, err := authority.client("kube-apiserver", "system:masters") // for logs
 	if err != nil {
 		return err
 	}
@@ -72,14 +63,17 @@ func (p *plane) writeCredentials() error {
 		p.path("ca.crt"):              authority.pem(),
 		p.path("apiserver.crt"):       server.certificate,
 		p.path("apiserver.key"):       server.key,
+		p.path("kubelet-client.crt"):  kubelets.certificate,
+		p.path("kubelet-client.key"):  kubelets.key,
 		p.path("service-account.key"): signing,
+		p.path("audit-policy.yaml"):   []byte(auditPolicy),
 	})
 	if err != nil {
 		return err
 	}
 	config := clientcmdapi.NewConfig()
 	config.Clusters["test"] = &clientcmdapi.Cluster{
-		Server:                   "https://127.0.0.1:" + strconv.Itoa(p.port),
+		Server:                   "https://" + net.JoinHostPort(p.address, strconv.Itoa(p.port)),
 		CertificateAuthorityData: authority.pem(),
 	}
 	config.AuthInfos["admin"] = &clientcmdapi.AuthInfo{ClientCertificateData: admin.certificate, ClientKeyData: admin.key}
@@ -90,6 +84,11 @@ func (p *plane) writeCredentials() error {
 	}
 	return nil
 }
+
+// path gives the path of a file in the control plane's folder.
+func (p *plane) path(name string) string { return filepath.Join(p.dir, name) }
+
+func (p *plane) kubeconfig() string { return p.path("kubeconfig") }
 
 // start starts the components one after the other and returns when pods can be
 // created in the namespace default.
@@ -129,18 +128,26 @@ func (p *plane) startEtcd(ctx context.Context) (err error) {
 
 // startAPIServer starts the API server and returns when it is ready.
 func (p *plane) startAPIServer(ctx context.Context, client kubernetes.Interface) (err error) {
+	// No pod can reach loopback: then the Service "kubernetes" gets no endpoint.
+	endpoints := "lease"
+	if net.ParseIP(p.address).IsLoopback() {
+		endpoints = "none"
+	}
 	p.apiServer, err = p.run("kube-apiserver",
 		"--etcd-servers", "unix://"+p.path("etcd.sock"),
-		"--bind-address", "127.0.0.1", "--secure-port", strconv.Itoa(p.port),
-		// No pod can reach loopback, so the Service "kubernetes" gets no endpoint.
-		"--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none",
-		"--service-cluster-ip-range", "10.96.0.0/24",
+		"--bind-address", p.address, "--secure-port", strconv.Itoa(p.port),
+		"--advertise-address", p.address, "--endpoint-reconciler-type", endpoints,
+		"--service-cluster-ip-range", serviceNetwork,
 		"--tls-cert-file", p.path("apiserver.crt"), "--tls-private-key-file", p.path("apiserver.key"),
 		"--client-ca-file", p.path("ca.crt"),
+		"--kubelet-client-certificate", p.path("kubelet-client.crt"), "--kubelet-client-key", p.path("kubelet-client.key"),
+		"--kubelet-preferred-address-types", "InternalIP",
 		"--service-account-issuer", "https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file", p.path("service-account.key"),
 		"--service-account-signing-key-file", p.path("service-account.key"),
 		"--authorization-mode", "Node,RBAC",
+		"--audit-policy-file", p.path("audit-policy.yaml"), "--audit-log-path", p.path(auditLog),
+		"--audit-log-mode", "blocking-strict", "--audit-log-maxsize", "10000", // MB: never rotated
 		"--allow-privileged")
 	if err != nil {
 		return err
@@ -165,7 +172,7 @@ func (p *plane) startControllers() (err error) {
 
 // run starts the component that is called name.
 func (p *plane) run(name string, args ...string) (*machine.Process, error) {
-	cmd := &exec.Cmd{Path: p.binary, Args: append([]string{name}, args...), Dir: p.folder.Path}
+	cmd := &exec.Cmd{Path: p.binary, Args: append([]string{name}, args...), Dir: p.dir}
 	return machine.Start(cmd, p.path(name+".log"))
 }
 
@@ -180,13 +187,12 @@ func (p *plane) check() error {
 	return errors.Join(errs...)
 }
 
-// stop kills the components and removes their data. They are not asked to end:
-// nothing of them is kept, and an API server that is asked waits for etcd.
-func (p *plane) stop() error {
+// stop kills the components. They are not asked to end: nothing of them is kept,
+// and an API server that is asked waits for etcd.
+func (p *plane) stop() {
 	for _, process := range []*machine.Process{p.controllers, p.apiServer, p.etcd} {
 		if process != nil {
 			process.Kill()
 		}
 	}
-	return p.folder.Remove()
 }

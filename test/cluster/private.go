@@ -22,7 +22,7 @@ func StartPrivate(t testing.TB) *Private {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.plane.stop(); err != nil {
+		if err := c.stop(); err != nil {
 			t.Error(err)
 		}
 	})
