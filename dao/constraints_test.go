@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/jobnetes/jobnetes/db"
 )
 
 // The database itself refuses states that cannot be.
@@ -40,6 +42,9 @@ func TestImpossibleStates(t *testing.T) {
 			"a recording that was never made":            "UPDATE task_executions SET recorded_rev = 1 WHERE id = %[2]d",
 			"a task of no execution":                     "UPDATE task_executions SET workflow_execution_id = 99 WHERE id = %[2]d",
 			"an event of no execution":                   "INSERT INTO execution_events (workflow_execution_id, at, type, actor) VALUES (99, '2026-01-01', 'x', 'y')",
+			"a log of no task":                           "INSERT INTO task_logs (task_execution_id, pod, container, position, truncated, content) VALUES (99, 'p', 'c', 0, 0, '')",
+			"a log that is truncated twice":              "INSERT INTO task_logs (task_execution_id, pod, container, position, truncated, content) VALUES (%[2]d, 'p', 'c', 0, 2, '')",
+			"a log of no container":                      "INSERT INTO task_logs (task_execution_id, pod, container, position, truncated, content) VALUES (%[2]d, 'p', '', 0, 0, '')",
 			"a workflow of no user":                      "INSERT INTO workflows (name, definition, user_id) VALUES ('x', 'y', 99)",
 			"a workflow without a name":                  "INSERT INTO workflows (name, definition, user_id) VALUES ('', 'y', 1)",
 			"two workflows of one name":                  "INSERT INTO workflows (name, definition, user_id) VALUES ('w', 'y', 1)",
@@ -57,7 +62,7 @@ func TestImpossibleStates(t *testing.T) {
 func TestViews(t *testing.T) {
 	onEach(t, func(t *testing.T, s bundle) {
 		l, e := s.claimed(t)
-		s.start(t, l, e)
+		a := s.start(t, l, e)
 		var execution struct {
 			ID              uint64
 			Workflow        string
@@ -82,6 +87,19 @@ func TestViews(t *testing.T) {
 		}
 		if task.ExecutionID != e.ID || task.Task != "a" || task.Type != "kube-job" || task.Status != "running" || task.Job != "w-a-1-1" || task.DurationSec <= 0 {
 			t.Errorf("v_tasks: %+v", task)
+		}
+		s.keep(t, TaskLog{TaskExecutionID: a.ID, Pod: "p", Container: "c", Truncated: true, Text: []byte("été\n")})
+		var log struct {
+			ExecutionID, TaskID  uint64
+			Task, Pod, Container string
+			Truncated            bool
+			Log                  string // not with SQLite, which has no UNCOMPRESS
+		}
+		if err := s.gdb.Raw("SELECT * FROM v_task_logs").Scan(&log).Error; err != nil {
+			t.Fatal(err)
+		}
+		if log.ExecutionID != e.ID || log.TaskID != a.ID || log.Task != "a" || log.Pod != "p" || log.Container != "c" || !log.Truncated || (log.Log != "été\n" && s.gdb.Name() == db.MySQL) {
+			t.Errorf("v_task_logs: %+v", log)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/glebarez/go-sqlite"
 	mysqldriver "github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
 )
 
 // Error numbers of MySQL and MariaDB.
@@ -67,7 +68,7 @@ func isRefused(err error) bool {
 	case sqliteTooBig, sqliteConstraint:
 		return true
 	}
-	return errors.Is(err, mysqldriver.ErrPktTooLarge)
+	return errors.Is(err, mysqldriver.ErrPktTooLarge) || errors.Is(err, gorm.ErrForeignKeyViolated)
 }
 
 func mysqlNumber(err error) uint16 {
