@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/jobnetes/jobnetes/dao"
 	pb "github.com/jobnetes/jobnetes/proto"
 )
 
@@ -39,18 +40,26 @@ func pod(name string, minute int, phase corev1.PodPhase, states map[string]corev
 	return p
 }
 
-// setupLogs returns a server with one task, and that task's id and Job.
-func setupLogs(t *testing.T, logs Logs) (*bundle, uint64, string) {
+// setupLogs returns a server with one task, and that task's id and Job. kept are
+// logs of the task.
+func setupLogs(t *testing.T, logs Logs, kept ...dao.TaskLog) (*bundle, uint64, string) {
 	t.Helper()
 	store := setupStore(t)
 	b := setup(t, testConfig(), store, logs)
 	apply(t, b, chain)
 	task := claim(t, store, startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowName: "nightly"})).begin("extract", "kube-job")
+	for i := range kept {
+		kept[i].TaskExecutionID, kept[i].Position = task.ID, i
+	}
+	if err := store.KeepLogs(t.Context(), kept, start); err != nil {
+		t.Fatal(err)
+	}
 	return b, task.ID, *task.ExecutionName
 }
 
 // readLogs returns what the stream sends, one "pod/container: length" for each
-// container, the whole data, and the stream's error.
+// container, with what it says of the log's origin, the whole data, and the
+// stream's error.
 func readLogs(t *testing.T, b *bundle, req *pb.GetTaskLogsRequest) ([]string, string, error) {
 	t.Helper()
 	stream, err := b.client.GetTaskLogs(asUser(t), req)
@@ -77,6 +86,12 @@ func readLogs(t *testing.T, b *bundle, req *pb.GetTaskLogsRequest) ([]string, st
 			t.Errorf("a message of %d bytes", len(m.GetData()))
 		}
 		key := m.GetPod() + "/" + m.GetContainer()
+		if m.GetKept() {
+			key += " kept"
+		}
+		if m.GetTruncated() {
+			key += " truncated"
+		}
 		if !slices.Contains(order, key) {
 			order = append(order, key)
 		}
@@ -157,6 +172,105 @@ func TestGetTaskLogsGoesOn(t *testing.T) {
 	if data != "halfwhole" {
 		t.Errorf("data %q", data)
 	}
+}
+
+// What a pod cannot give anymore is sent as it was kept.
+func TestGetTaskLogsKept(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("0123456789", 5_000) // two messages
+	failure := errors.New(secretText)
+	done := map[string]corev1.ContainerState{"init": terminated, "main": terminated, "side": terminated}
+	there := []corev1.Pod{pod("b-there", 2, corev1.PodFailed, done)}
+	whole := func(text string) func() (io.ReadCloser, error) {
+		return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
+	}
+	closed := func() (io.ReadCloser, error) { return nil, failure }
+	broken := func(text string) func() (io.ReadCloser, error) {
+		return func() (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(strings.NewReader(text), iotest.ErrReader(failure))), nil
+		}
+	}
+	type live = map[string]func() (io.ReadCloser, error)
+	all := live{"init": whole("i"), "main": whole("live"), "side": whole("s")}
+	gone := []string{"z-gone/init kept: 0", "z-gone/main kept truncated: 50000"}
+	onlyKept := append(slices.Clone(gone), "b-there/main kept: 4")
+	tests := map[string]struct {
+		pods           []corev1.Pod
+		podsErr        error
+		live           live
+		pod, container string
+		want           []string
+		wantData       string
+		wantCode       codes.Code
+	}{
+		"gone pods come first, there the pod's own log counts": {
+			pods: there, live: all,
+			want: append(slices.Clone(gone), "b-there/init: 1", "b-there/main: 4", "b-there/side: 1"), wantData: long + "ilives",
+		},
+		"all pods gone":      {want: onlyKept, wantData: long + "kept"},
+		"pods cannot be had": {podsErr: failure, want: onlyKept, wantData: long + "kept"},
+		"a log cannot be opened": {
+			pods: there, live: live{"main": closed}, container: "main",
+			want: []string{"z-gone/main kept truncated: 50000", "b-there/main kept: 4"}, wantData: long + "kept",
+		},
+		"a log breaks before its first byte": {
+			pods: there, live: live{"main": broken("")}, pod: "b-there", container: "main",
+			want: []string{"b-there/main kept: 4"}, wantData: "kept",
+		},
+		"a log breaks later, and is not sent twice": {
+			pods: there, live: live{"main": broken("half")}, pod: "b-there", container: "main",
+			want: []string{"b-there/main: 4"}, wantData: "half", wantCode: codes.Unavailable,
+		},
+		"of what cannot be read nothing was kept": {
+			pods: there, live: live{"side": closed}, pod: "b-there", container: "side", wantCode: codes.Unavailable,
+		},
+		"one gone pod":                        {pods: there, pod: "z-gone", want: gone, wantData: long},
+		"unknown pod":                         {pods: there, pod: "x", wantCode: codes.NotFound},
+		"unknown container":                   {pods: there, container: "x", wantCode: codes.NotFound},
+		"pod that may be where nobody looks":  {podsErr: failure, pod: "x", wantCode: codes.Unavailable},
+		"container that may be there as well": {podsErr: failure, container: "x", wantCode: codes.Unavailable},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			logs := NewMockLogs(gomock.NewController(t))
+			b, taskID, job := setupLogs(t, logs, keptLogs(long)...)
+			logs.EXPECT().Pods(gomock.Any(), job).Return(tc.pods, tc.podsErr)
+			logs.EXPECT().Logs(gomock.Any(), "b-there", gomock.Any()).Times(len(tc.live)).DoAndReturn(
+				func(_ context.Context, _, container string) (io.ReadCloser, error) { return tc.live[container]() })
+			got, data, err := readLogs(t, b, &pb.GetTaskLogsRequest{TaskId: taskID, Pod: tc.pod, Container: tc.container})
+			wantCode(t, err, tc.wantCode)
+			if !slices.Equal(got, tc.want) || data != tc.wantData {
+				t.Errorf("got %v with %d bytes, want %v with %d", got, len(data), tc.want, len(tc.wantData))
+			}
+			failed := tc.podsErr != nil || tc.live["main"] != nil && len(tc.live) == 1 || tc.wantCode == codes.Unavailable
+			if logged := strings.Contains(b.log.String(), secretText); logged != failed {
+				t.Errorf("the log tells of a failure: %t, want %t:\n%s", logged, failed, b.log)
+			}
+		})
+	}
+}
+
+// keptLogs are those of a pod that is gone and of one that may be there.
+func keptLogs(long string) []dao.TaskLog {
+	return []dao.TaskLog{
+		{Pod: "z-gone", Container: "init"},
+		{Pod: "z-gone", Container: "main", Text: []byte(long), Truncated: true},
+		{Pod: "b-there", Container: "main", Text: []byte("kept")},
+	}
+}
+
+// A jobapi that knows no cluster has what was kept.
+func TestGetTaskLogsWithoutACluster(t *testing.T) {
+	t.Parallel()
+	b, taskID, _ := setupLogs(t, nil, keptLogs("end\n")...)
+	got, data, err := readLogs(t, b, &pb.GetTaskLogsRequest{TaskId: taskID})
+	want := []string{"z-gone/init kept: 0", "z-gone/main kept truncated: 4", "b-there/main kept: 4"}
+	if err != nil || !slices.Equal(got, want) || data != "end\nkept" {
+		t.Errorf("got %v, %q, %v, want %v", got, data, err, want)
+	}
+	_, _, err = readLogs(t, b, &pb.GetTaskLogsRequest{TaskId: taskID, Pod: "x"})
+	wantCode(t, err, codes.FailedPrecondition)
 }
 
 func TestGetTaskLogsWithoutPods(t *testing.T) {

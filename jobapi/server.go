@@ -101,8 +101,8 @@ type Server struct {
 	stopping chan struct{}
 }
 
-// New returns a Server on store. logs is where the logs of tasks come from; nil
-// if there is no such source, and GetTaskLogs then says so.
+// New returns a Server on store. logs is where the logs of pods come from; nil
+// if there is no such source, and GetTaskLogs then has only those that were kept.
 func New(cfg Config, store Store, logs Logs, log *slog.Logger) (*Server, error) {
 	cfg = cfg.withDefaults()
 	var errs []error

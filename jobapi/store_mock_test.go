@@ -155,6 +155,21 @@ func (mr *MockStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockStore)(nil).Task), ctx, id)
 }
 
+// TaskLogs mocks base method.
+func (m *MockStore) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskLogs", ctx, taskID)
+	ret0, _ := ret[0].([]dao.TaskLog)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskLogs indicates an expected call of TaskLogs.
+func (mr *MockStoreMockRecorder) TaskLogs(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogs", reflect.TypeOf((*MockStore)(nil).TaskLogs), ctx, taskID)
+}
+
 // Tasks mocks base method.
 func (m *MockStore) Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error) {
 	m.ctrl.T.Helper()
@@ -432,6 +447,21 @@ func (m *MockTaskStore) Task(ctx context.Context, id uint64) (dao.TaskExecution,
 func (mr *MockTaskStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockTaskStore)(nil).Task), ctx, id)
+}
+
+// TaskLogs mocks base method.
+func (m *MockTaskStore) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskLogs", ctx, taskID)
+	ret0, _ := ret[0].([]dao.TaskLog)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskLogs indicates an expected call of TaskLogs.
+func (mr *MockTaskStoreMockRecorder) TaskLogs(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogs", reflect.TypeOf((*MockTaskStore)(nil).TaskLogs), ctx, taskID)
 }
 
 // Tasks mocks base method.

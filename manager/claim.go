@@ -57,7 +57,7 @@ func (m *Manager) hold(l dao.Lease) {
 	m.mu.Lock()
 	old := m.held[l.ExecutionID]
 	if old == nil || old.lease.Epoch < l.Epoch {
-		m.held[l.ExecutionID] = &held{lease: l, until: l.Until, pauses: map[uint64]pause{}}
+		m.held[l.ExecutionID] = &held{lease: l, until: l.Until, pauses: map[uint64]pause{}, looks: map[uint64]*look{}}
 	}
 	m.mu.Unlock()
 	m.log.Debug("execution claimed", "execution_id", l.ExecutionID, "epoch", l.Epoch)

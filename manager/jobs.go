@@ -27,6 +27,10 @@ type Jobs interface {
 	List() []*batchv1.Job
 	// Pods lists the Job's pods.
 	Pods(ctx context.Context, jobName string) ([]corev1.Pod, error)
+	// LogTail returns the last limit bytes of a container's log, from a line's
+	// beginning if there is one among them, and whether there is more before. It
+	// never reads much more than that. IsNotFound if pod or log are gone.
+	LogTail(ctx context.Context, pod, container string, limit int) (text []byte, truncated bool, err error)
 	// Delete removes the Job with that UID, whatever it is doing, and its pods.
 	// It is no error if there is none.
 	Delete(ctx context.Context, name string, uid types.UID) error
@@ -48,6 +52,9 @@ type Store interface {
 	MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error
 	Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error
 	EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]string, error)
+	KeepLogs(ctx context.Context, logs []dao.TaskLog, now time.Time) error
+	TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error)
+	TasksWithLogs(ctx context.Context, taskIDs []uint64) (map[uint64]bool, error)
 }
 
 // Tokens signs the token by which a task's job proves to jobapi which task it is.

@@ -10,14 +10,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/jobnetes/jobnetes/dao"
-	"github.com/jobnetes/jobnetes/manager/engine"
 	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
 // launch makes sure that the Job of a running task exists: it creates it, or
 // adopts the one that an earlier pass, here or in another manager, has created
 // without living to note it. It returns the Job, or why there can never be one.
-func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (*batchv1.Job, *engine.Observation, error) {
+func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (*batchv1.Job, *observed, error) {
 	// Not after the lease's end, when another manager may have ended the task.
 	ctx, cancel, err := m.whileLeased(ctx, h)
 	if err != nil {
@@ -30,7 +29,7 @@ func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (
 	}
 	created, err := m.jobs.Create(ctx, job)
 	if err != nil {
-		var failed *engine.Observation
+		var failed *observed
 		if created, failed, err = m.adopt(ctx, row, job, err); created == nil {
 			return nil, failed, err
 		}
@@ -46,18 +45,18 @@ func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (
 // adopt looks for the Job after its creation was refused, whatever the reason:
 // an earlier try may have created it, and a policy or quota speak before the
 // name does. It returns the Job, or why there can never be one.
-func (m *Manager) adopt(ctx context.Context, row *dao.TaskExecution, job *batchv1.Job, refusal error) (*batchv1.Job, *engine.Observation, error) {
+func (m *Manager) adopt(ctx context.Context, row *dao.TaskExecution, job *batchv1.Job, refusal error) (*batchv1.Job, *observed, error) {
 	existing, err := m.jobs.Get(ctx, job.Name)
 	switch {
 	case err == nil && kube.SameTask(job, existing):
 		m.log.InfoContext(ctx, "Job adopted", "execution_id", row.WorkflowExecutionID, "task_id", row.ID, "job", job.Name)
 		return existing, nil, nil
 	case err == nil:
-		o, err := m.endedWithoutJob(ctx, row, jobReplaced,
+		o, err := m.failed(ctx, row, jobReplaced,
 			fmt.Sprintf("a Job named %s exists that is not this task's (its labels differ: somebody's, or of another database's jobnetes in the same namespace): delete it, or give one of the two a namespace of its own", job.Name))
 		return nil, o, err
 	case apierrors.IsNotFound(err) && isPermanent(refusal):
-		o, err := m.endedWithoutJob(ctx, row, jobInvalid, "the Job was refused: "+refusal.Error())
+		o, err := m.failed(ctx, row, jobInvalid, "the Job was refused: "+refusal.Error())
 		return nil, o, err
 	default:
 		return nil, nil, fmt.Errorf("create the Job: %w", refusal)

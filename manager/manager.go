@@ -43,6 +43,12 @@ type Config struct {
 	Workers int
 	// JobRetention is how long a finished Job is kept; default 1 h.
 	JobRetention time.Duration
+	// KeptLogBytes is how much of the end of each container's log is kept in the
+	// database when its task ends; 0: none.
+	KeptLogBytes int
+	// StartTimeout is how long a Job's container may fail to start before its
+	// task fails; 0: for ever.
+	StartTimeout time.Duration
 	// JobapiEndpoint is where jobs find jobapi, as host:port.
 	JobapiEndpoint string
 	// Installation names the database, in the labels of Jobs.
@@ -83,13 +89,14 @@ type Manager struct {
 	log    *slog.Logger
 	defs   *definitions
 	queue  *queue
+	keeper *keeper
 
 	mu   sync.Mutex
 	held map[uint64]*held
 }
 
 // held is an execution that this manager holds the lease of. Only the worker
-// that has it from the queue touches x, more and the pauses.
+// that has it from the queue touches x, more, the pauses and the looks.
 type held struct {
 	lease  dao.Lease // as it was claimed
 	until  time.Time // as it was last renewed; under Manager.mu
@@ -97,6 +104,7 @@ type held struct {
 	more   bool             // Jobs are left to be launched by the next pass
 	pause  pause            // after an error of the execution as a whole
 	pauses map[uint64]pause // after an error with a task's Job, by task
+	looks  map[uint64]*look // what running Jobs have shown, by task
 }
 
 // pause is how long to wait after errors in a row.
@@ -129,7 +137,7 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 	}
 	return &Manager{
 		cfg: cfg, store: store, jobs: jobs, tokens: tokens, log: log.With("manager", cfg.Owner),
-		defs: newDefinitions(), queue: newQueue(), held: map[uint64]*held{},
+		defs: newDefinitions(), queue: newQueue(), keeper: newKeeper(), held: map[uint64]*held{},
 	}, nil
 }
 
@@ -142,6 +150,9 @@ func (m *Manager) Run(ctx context.Context) error {
 	g.Go(func() error { return loop(ctx, m.cfg.PollInterval, m.poll) })
 	g.Go(func() error { return loop(ctx, m.cfg.Lease/3, m.renew) })
 	g.Go(func() error { return loop(ctx, retentionInterval(m.cfg.JobRetention), m.deleteJobs) })
+	for range keepers {
+		g.Go(func() error { m.keepQueued(ctx); return nil })
+	}
 	for range m.cfg.Workers {
 		g.Go(func() error { m.work(ctx); return nil })
 	}

@@ -111,6 +111,22 @@ func (mr *MockJobsMockRecorder) List() *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "List", reflect.TypeOf((*MockJobs)(nil).List))
 }
 
+// LogTail mocks base method.
+func (m *MockJobs) LogTail(ctx context.Context, pod, container string, limit int) ([]byte, bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "LogTail", ctx, pod, container, limit)
+	ret0, _ := ret[0].([]byte)
+	ret1, _ := ret[1].(bool)
+	ret2, _ := ret[2].(error)
+	return ret0, ret1, ret2
+}
+
+// LogTail indicates an expected call of LogTail.
+func (mr *MockJobsMockRecorder) LogTail(ctx, pod, container, limit interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "LogTail", reflect.TypeOf((*MockJobs)(nil).LogTail), ctx, pod, container, limit)
+}
+
 // Pods mocks base method.
 func (m *MockJobs) Pods(ctx context.Context, jobName string) ([]v10.Pod, error) {
 	m.ctrl.T.Helper()
@@ -222,6 +238,20 @@ func (mr *MockStoreMockRecorder) Execution(ctx, id interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Execution", reflect.TypeOf((*MockStore)(nil).Execution), ctx, id)
 }
 
+// KeepLogs mocks base method.
+func (m *MockStore) KeepLogs(ctx context.Context, logs []dao.TaskLog, now time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "KeepLogs", ctx, logs, now)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// KeepLogs indicates an expected call of KeepLogs.
+func (mr *MockStoreMockRecorder) KeepLogs(ctx, logs, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "KeepLogs", reflect.TypeOf((*MockStore)(nil).KeepLogs), ctx, logs, now)
+}
+
 // MarkLaunched mocks base method.
 func (m *MockStore) MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error {
 	m.ctrl.T.Helper()
@@ -296,6 +326,21 @@ func (mr *MockStoreMockRecorder) Renew(ctx, owner, until interface{}) *gomock.Ca
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Renew", reflect.TypeOf((*MockStore)(nil).Renew), ctx, owner, until)
 }
 
+// TaskLogs mocks base method.
+func (m *MockStore) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskLogs", ctx, taskID)
+	ret0, _ := ret[0].([]dao.TaskLog)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskLogs indicates an expected call of TaskLogs.
+func (mr *MockStoreMockRecorder) TaskLogs(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogs", reflect.TypeOf((*MockStore)(nil).TaskLogs), ctx, taskID)
+}
+
 // Tasks mocks base method.
 func (m *MockStore) Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error) {
 	m.ctrl.T.Helper()
@@ -309,6 +354,21 @@ func (m *MockStore) Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskE
 func (mr *MockStoreMockRecorder) Tasks(ctx, executionID interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Tasks", reflect.TypeOf((*MockStore)(nil).Tasks), ctx, executionID)
+}
+
+// TasksWithLogs mocks base method.
+func (m *MockStore) TasksWithLogs(ctx context.Context, taskIDs []uint64) (map[uint64]bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TasksWithLogs", ctx, taskIDs)
+	ret0, _ := ret[0].(map[uint64]bool)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TasksWithLogs indicates an expected call of TasksWithLogs.
+func (mr *MockStoreMockRecorder) TasksWithLogs(ctx, taskIDs interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TasksWithLogs", reflect.TypeOf((*MockStore)(nil).TasksWithLogs), ctx, taskIDs)
 }
 
 // WorkflowVersion mocks base method.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -35,11 +36,11 @@ const (
 // creates those that are missing. An error with one Job is logged, and has that
 // task wait; it does not keep the others from going on. The error it returns is
 // about the execution: what is in memory is out of date, or it can never go on.
-func (m *Manager) observe(ctx context.Context, h *held) ([]engine.Observation, error) {
+func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 	var (
 		g    errgroup.Group
 		mu   sync.Mutex
-		seen []engine.Observation
+		seen []observed
 	)
 	g.SetLimit(actAtOnce)
 	launches := 0
@@ -61,13 +62,20 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]engine.Observation, e
 			}
 		}
 		job := m.jobs.Cached(*row.ExecutionName)
+		l := h.looks[row.ID]
 		if row.JobUID != nil && job != nil && string(job.UID) == *row.JobUID && !kube.Finished(job) {
-			continue // runs: by far the most frequent case, and it costs nothing
+			if !m.worthALook(job, l, now) {
+				continue // runs: by far the most frequent case, and it costs nothing
+			}
+			if l == nil {
+				l = &look{}
+				h.looks[row.ID] = l
+			}
 		}
 		g.Go(func() error {
-			var o *engine.Observation
+			var o *observed
 			err := m.safely(ctx, row.WorkflowExecutionID, func() (err error) {
-				o, err = m.observeJob(ctx, h, row, job)
+				o, err = m.observeJob(ctx, h, row, job, l)
 				return err
 			})
 			mu.Lock()
@@ -99,12 +107,30 @@ func (m *Manager) afterTask(ctx context.Context, h *held, row *dao.TaskExecution
 	return nil
 }
 
-// observeJob returns what became of one Job, nil while it runs.
-func (m *Manager) observeJob(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job) (*engine.Observation, error) {
+// observed is what was seen of a task that is to end, and what it takes to act on
+// it once that is written.
+type observed struct {
+	engine.Observation
+	job    *batchv1.Job // nil: there is none
+	pods   []corev1.Pod // of a Job that succeeded
+	heldUp bool         // the Job cannot start, and is to be deleted
+}
+
+func observations(seen []observed) []engine.Observation {
+	var os []engine.Observation
+	for _, o := range seen {
+		os = append(os, o.Observation)
+	}
+	return os
+}
+
+// observeJob returns what became of one Job, nil while it runs; l is what it has
+// shown while it ran, if anything.
+func (m *Manager) observeJob(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, l *look) (*observed, error) {
 	var err error
 	switch {
 	case row.JobUID == nil:
-		var failed *engine.Observation
+		var failed *observed
 		if job, failed, err = m.launch(ctx, h, row); failed != nil || err != nil {
 			return failed, err
 		}
@@ -112,23 +138,27 @@ func (m *Manager) observeJob(ctx context.Context, h *held, row *dao.TaskExecutio
 		// The cache lags behind, or the Job is gone: only the API server knows.
 		job, err = m.jobs.Get(ctx, *row.ExecutionName)
 		if apierrors.IsNotFound(err) {
-			return m.endedWithoutJob(ctx, row, jobDeleted, "the Job was deleted before its end was seen: somebody, or something, other than jobnetes removed it")
+			return m.failed(ctx, row, jobDeleted, "the Job was deleted before its end was seen: somebody, or something, other than jobnetes removed it")
 		}
 		if err != nil {
 			return nil, err
 		}
 		if string(job.UID) != *row.JobUID {
-			return m.endedWithoutJob(ctx, row, jobReplaced, fmt.Sprintf("the task's Job (UID %s) was deleted, and another one (UID %s) made under its name", *row.JobUID, job.UID))
+			return m.failed(ctx, row, jobReplaced, fmt.Sprintf("the task's Job (UID %s) was deleted, and another one (UID %s) made under its name", *row.JobUID, job.UID))
 		}
 	}
-	if !kube.Finished(job) {
+	switch {
+	case kube.Finished(job):
+		return m.outcome(ctx, row, job, l)
+	case l != nil:
+		return m.observeRunning(ctx, row, job, l)
+	default:
 		return nil, nil
 	}
-	return m.outcome(ctx, row, job)
 }
 
 // outcome reads what a finished Job has left.
-func (m *Manager) outcome(ctx context.Context, row *dao.TaskExecution, job *batchv1.Job) (*engine.Observation, error) {
+func (m *Manager) outcome(ctx context.Context, row *dao.TaskExecution, job *batchv1.Job, l *look) (*observed, error) {
 	recorded, rev, err := m.store.RecordedOutput(ctx, row.ID)
 	if err != nil {
 		return nil, err
@@ -137,19 +167,25 @@ func (m *Manager) outcome(ctx context.Context, row *dao.TaskExecution, job *batc
 	if err != nil {
 		return nil, fmt.Errorf("read its pods: %w", err)
 	}
-	o := kube.OutcomeOf(job, pods)
+	var logs []kube.Log
+	if kube.FailedBy(job) != "" {
+		pods = l.withGone(pods)
+		logs = m.failureLogs(ctx, row.ID, job, pods, l)
+	}
+	o := kube.OutcomeOf(job, pods, logs)
 	if o.Succeeded && recorded == nil && o.Note != "" {
 		o.Message = "no output was taken: " + o.Note
 	}
-	return &engine.Observation{
+	return &observed{job: job, pods: pods, Observation: engine.Observation{
 		TaskID: row.ID, Succeeded: o.Succeeded, Output: o.Output, Recorded: recorded, RecordedRev: rev, Reason: o.Reason, Message: o.Message,
-	}, nil
+	}}, nil
 }
 
-func (m *Manager) endedWithoutJob(ctx context.Context, row *dao.TaskExecution, reason, message string) (*engine.Observation, error) {
+// failed is what is seen of a task whose Job will not say how it ended.
+func (m *Manager) failed(ctx context.Context, row *dao.TaskExecution, reason, message string) (*observed, error) {
 	recorded, rev, err := m.store.RecordedOutput(ctx, row.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Observation{TaskID: row.ID, Recorded: recorded, RecordedRev: rev, Reason: reason, Message: message}, nil
+	return &observed{Observation: engine.Observation{TaskID: row.ID, Recorded: recorded, RecordedRev: rev, Reason: reason, Message: message}}, nil
 }

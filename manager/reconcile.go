@@ -88,20 +88,37 @@ func (m *Manager) move(ctx context.Context, h *held) (err error) {
 		}
 	}
 	for {
-		observed, err := m.observe(ctx, h)
+		seen, err := m.observe(ctx, h)
 		if err != nil {
 			return err
 		}
-		transitions := h.x.Decide(observed, m.cfg.Now())
+		transitions := h.x.Decide(observations(seen), m.cfg.Now())
 		if len(transitions) == 0 {
 			return nil
 		}
 		if err := m.commit(ctx, h, h.x.Row(), transitions); err != nil {
 			return err
 		}
+		m.act(ctx, h, seen)
 		if h.x.Row().Status.Ended() {
 			m.drop(h)
 			return nil
+		}
+	}
+}
+
+// act does what may only be done once it is written that tasks have ended. What
+// it leaves undone the retention pass does.
+func (m *Manager) act(ctx context.Context, h *held, seen []observed) {
+	for _, o := range seen {
+		delete(h.looks, o.TaskID)
+		switch {
+		case o.heldUp:
+			if err := m.jobs.Delete(ctx, o.job.Name, o.job.UID); err != nil {
+				m.log.ErrorContext(ctx, "deleting a Job that cannot start failed, trying again later", "job", o.job.Name, "task_id", o.TaskID, "error", err)
+			}
+		case o.Succeeded:
+			m.keepLater(endedTask{taskID: o.TaskID, job: o.job, pods: o.pods})
 		}
 	}
 }

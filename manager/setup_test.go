@@ -97,12 +97,19 @@ func (w *world) reopenJobs(t *testing.T) {
 
 func newCluster(t *testing.T) *world {
 	t.Helper()
+	w, c := newUnplayed(t)
+	c.PlayPods(t, w.ns, playPod)
+	return w
+}
+
+// newUnplayed is newCluster without anybody who runs pods.
+func newUnplayed(t *testing.T) (*world, *cluster.Cluster) {
+	t.Helper()
 	c := cluster.Start(t)
 	w := &world{dsn: db.Config{Driver: db.MySQL, DSN: mariadb.Database(t)}, config: c.Config(), ns: c.Namespace(t), ran: t.TempDir()}
 	w.open(t)
-	c.PlayPods(t, w.ns, playPod)
 	w.jobs = w.client(t, w.config)
-	return w
+	return w, c
 }
 
 func (w *world) client(t *testing.T, config *rest.Config) *kube.Client {

@@ -63,7 +63,7 @@ type JobapiClient interface {
 	// execution.
 	WatchExecution(ctx context.Context, in *WatchExecutionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExecutionEvent], error)
 	// GetTaskLogs sends the logs of a task's containers, pod by pod, as they are
-	// now.
+	// now; of a log that is gone or cannot be read, what was kept in the database.
 	GetTaskLogs(ctx context.Context, in *GetTaskLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TaskLog], error)
 }
 
@@ -209,7 +209,7 @@ type JobapiServer interface {
 	// execution.
 	WatchExecution(*WatchExecutionRequest, grpc.ServerStreamingServer[ExecutionEvent]) error
 	// GetTaskLogs sends the logs of a task's containers, pod by pod, as they are
-	// now.
+	// now; of a log that is gone or cannot be read, what was kept in the database.
 	GetTaskLogs(*GetTaskLogsRequest, grpc.ServerStreamingServer[TaskLog]) error
 	mustEmbedUnimplementedJobapiServer()
 }

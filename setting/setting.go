@@ -60,6 +60,7 @@ type K8s struct {
 	JobNamespace   string        `mapstructure:"job-namespace"`
 	JobRetention   time.Duration `mapstructure:"job-retention"`
 	RelistInterval time.Duration `mapstructure:"relist-interval"`
+	StartTimeout   time.Duration `mapstructure:"start-timeout"`
 	LocalSlots     int           `mapstructure:"local-slots"`
 }
 
@@ -69,6 +70,7 @@ type Manager struct {
 	Lease         time.Duration `mapstructure:"lease"`
 	MaxExecutions int           `mapstructure:"max-executions"`
 	Workers       int           `mapstructure:"workers"`
+	KeptLogBytes  int           `mapstructure:"kept-log-bytes"`
 	BindAddress   string        `mapstructure:"bind-address"`
 	MetricsPort   int           `mapstructure:"metrics-port"`
 }
@@ -107,8 +109,8 @@ func defaults() Settings {
 	return Settings{
 		Log:      Log{Level: "info", Format: "text"},
 		DB:       DB{Driver: "mysql", User: "root", Host: "127.0.0.1", Port: 3306, Name: "jobnetes", MaxConns: 32},
-		K8s:      K8s{Mode: ModeCluster, JobNamespace: "default", JobRetention: time.Hour, RelistInterval: 30 * time.Second},
-		Manager:  Manager{PollInterval: time.Second, Lease: 15 * time.Second, MaxExecutions: 5000, Workers: 16, MetricsPort: 9090},
+		K8s:      K8s{Mode: ModeCluster, JobNamespace: "default", JobRetention: time.Hour, RelistInterval: 30 * time.Second, StartTimeout: 5 * time.Minute},
+		Manager:  Manager{PollInterval: time.Second, Lease: 15 * time.Second, MaxExecutions: 5000, Workers: 16, KeptLogBytes: 64 << 10, MetricsPort: 9090},
 		Jobapi:   Jobapi{Port: 50051, Username: "jobnetesadmin", MaxInput: 1 << 20, MaxOutput: 1 << 20, MetricsPort: 9091},
 		Webadmin: Webadmin{Port: 8081, Username: "jobnetesadmin"},
 	}
@@ -300,10 +302,12 @@ func (s *Settings) check() []error {
 	want(s.K8s.JobNamespace != "", "k8s.job-namespace", "must name the namespace that Jobs run in")
 	want(s.K8s.JobRetention > 0, "k8s.job-retention", "%s is not above 0", s.K8s.JobRetention)
 	want(s.K8s.RelistInterval >= time.Second, "k8s.relist-interval", "%s is under 1s", s.K8s.RelistInterval)
+	want(s.K8s.StartTimeout == 0 || s.K8s.StartTimeout >= time.Second, "k8s.start-timeout", "%s is neither 0 (never) nor at least 1s", s.K8s.StartTimeout)
 	want(s.Manager.PollInterval >= 10*time.Millisecond, "manager.poll-interval", "%s is under 10ms", s.Manager.PollInterval)
 	want(s.Manager.Lease >= 2*time.Second, "manager.lease", "%s is under 2s: any hiccup would lose it", s.Manager.Lease)
 	want(s.Manager.MaxExecutions >= 1, "manager.max-executions", "%d is under 1", s.Manager.MaxExecutions)
 	want(s.Manager.Workers >= 1 && s.Manager.Workers <= 1000, "manager.workers", "%d is not from 1 to 1000", s.Manager.Workers)
+	want(s.Manager.KeptLogBytes == 0 || s.Manager.KeptLogBytes >= minKeptLog && s.Manager.KeptLogBytes <= maxKeptLog, "manager.kept-log-bytes", "%d is neither 0 (none) nor from %d to %d", s.Manager.KeptLogBytes, minKeptLog, maxKeptLog)
 	want(s.Jobapi.MaxInput > 0 && s.Jobapi.MaxInput <= maxValue, "jobapi.max-input-bytes", "%d is not from 1 to %d", s.Jobapi.MaxInput, maxValue)
 	want(s.Jobapi.MaxOutput > 0 && s.Jobapi.MaxOutput <= maxValue, "jobapi.max-output-bytes", "%d is not from 1 to %d", s.Jobapi.MaxOutput, maxValue)
 	for key, port := range map[string]int{
@@ -320,6 +324,13 @@ func (s *Settings) check() []error {
 // pass a database's max_allowed_packet (16 MiB on MariaDB), since a row may have
 // the value twice, and quoting can double each.
 const maxValue = 2 << 20
+
+// The bounds of manager.kept-log-bytes: less would say nothing, and a task may
+// have dozens of logs, which are read at once to be shown.
+const (
+	minKeptLog = 1 << 10
+	maxKeptLog = 1 << 20
+)
 
 // LogLevel is log.level.
 func (s *Settings) LogLevel() (slog.Level, error) {

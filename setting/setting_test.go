@@ -78,11 +78,11 @@ webadmin: {port: 8081, username: jobnetesadmin, password: test}
 
 func TestEveryProblemIsTold(t *testing.T) {
 	t.Setenv("JOBNETES_WEBADMIN_PORT", "70000")
-	_, err := Load(write(t, "log: {level: loud}\ndb: {drivr: mysql}\nmanager: {lease: 1s, poll-interval: soon}\nextra: 1\n"))
+	_, err := Load(write(t, "log: {level: loud}\ndb: {drivr: mysql}\nmanager: {lease: 1s, poll-interval: soon, kept-log-bytes: 2097152}\nk8s: {start-timeout: -1s}\nextra: 1\n"))
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`log.level (JOBNETES_LOG_LEVEL): "loud"`, "db.drivr: unknown key", "extra: unknown key", "manager.lease", `manager.poll-interval (JOBNETES_MANAGER_POLL_INTERVAL): "soon" is not a duration, such as 500ms`, "webadmin.port (JOBNETES_WEBADMIN_PORT): 70000"} {
+	for _, want := range []string{`log.level (JOBNETES_LOG_LEVEL): "loud"`, "db.drivr: unknown key", "extra: unknown key", "manager.lease", "manager.kept-log-bytes (JOBNETES_MANAGER_KEPT_LOG_BYTES): 2097152", "k8s.start-timeout (JOBNETES_K8S_START_TIMEOUT): -1s", `manager.poll-interval (JOBNETES_MANAGER_POLL_INTERVAL): "soon" is not a duration, such as 500ms`, "webadmin.port (JOBNETES_WEBADMIN_PORT): 70000"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)
 		}
@@ -92,6 +92,14 @@ func TestEveryProblemIsTold(t *testing.T) {
 func TestMissingFile(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "nowhere.yaml")); err == nil || !strings.Contains(err.Error(), "--config") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// 0 switches off what may be.
+func TestOff(t *testing.T) {
+	s, err := Load(write(t, "manager: {kept-log-bytes: 0}\nk8s: {start-timeout: 0s}\n"))
+	if err != nil || s.Manager.KeptLogBytes != 0 || s.K8s.StartTimeout != 0 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

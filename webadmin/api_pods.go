@@ -1,56 +1,94 @@
 package webadmin
 
 import (
-	"fmt"
+	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 type apiPod struct {
 	PodName    string     `json:"podName"`
-	StartTime  *time.Time `json:"startTime"` // null: not yet
+	StartTime  *time.Time `json:"startTime"` // null: not yet, or not known anymore
 	Containers []string   `json:"containers"`
 }
 
-// apiPods lists a task's pods, newest first.
+// apiPods lists a task's pods, newest first, then those that are known only by
+// what was kept of their logs.
 func (s *Server) apiPods(w http.ResponseWriter, r *http.Request) error {
 	t, err := s.task(r)
 	if err != nil {
 		return err
 	}
-	pods, err := s.podsOf(r.Context(), t)
+	kept, err := s.store.TaskLogs(r.Context(), t.ID)
 	if err != nil {
 		return err
 	}
+	pods, err := s.podsOf(r.Context(), t)
+	if err != nil {
+		if len(kept) == 0 {
+			return err
+		}
+		s.log.LogAttrs(r.Context(), slog.LevelError, "list the pods for the API", slog.Uint64("task_id", t.ID), slog.Any("error", err))
+	}
 	out := items[apiPod]{Items: []apiPod{}}
 	for _, p := range pods {
-		view := apiPod{PodName: p.Name, Containers: []string{}}
-		if p.Status.StartTime != nil {
-			started := p.Status.StartTime.UTC()
-			view.StartTime = &started
-		}
-		for _, c := range p.Spec.Containers {
-			view.Containers = append(view.Containers, c.Name)
+		out.Items = append(out.Items, newAPIPod(p))
+	}
+	for _, p := range keptLogs(kept).others(pods) {
+		view := apiPod{PodName: p.name}
+		for _, l := range p.logs {
+			view.Containers = append(view.Containers, l.Container)
 		}
 		out.Items = append(out.Items, view)
 	}
 	return writeJSON(w, http.StatusOK, out)
 }
 
+func newAPIPod(p corev1.Pod) apiPod {
+	view := apiPod{PodName: p.Name, Containers: []string{}}
+	if p.Status.StartTime != nil {
+		started := p.Status.StartTime.UTC()
+		view.StartTime = &started
+	}
+	for _, c := range p.Spec.Containers {
+		view.Containers = append(view.Containers, c.Name)
+	}
+	return view
+}
+
 // apiLogBytes is how much of a log the JSON API sends, its end: a JSON string
 // has to be in memory as a whole.
 const apiLogBytes = 16 << 20
 
+// apiLog sends the end of a log, or what was kept of it.
 func (s *Server) apiLog(w http.ResponseWriter, r *http.Request) error {
-	log, err := s.openLog(r)
+	n, err := s.logName(r)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }()
-	text, _, err := tail(log, apiLogBytes)
+	text, err := s.logEnd(r.Context(), n)
 	if err != nil {
-		return problem{kind: errCluster, cause: fmt.Errorf("read the log of pod %s: %w", r.PathValue("pod"), err)}
+		if text, err = s.keptLog(w, r, n, err); err != nil {
+			return err
+		}
 	}
 	return writeJSON(w, http.StatusOK, item[string]{strings.ToValidUTF8(string(text), "\uFFFD")})
+}
+
+// logEnd reads the end of a log of one of the task's own pods.
+func (s *Server) logEnd(ctx context.Context, n logName) ([]byte, error) {
+	if err := s.checkPod(ctx, n); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, podsTimeout)
+	defer cancel()
+	text, _, err := s.pods.LogTail(ctx, n.pod, n.container, apiLogBytes)
+	if err != nil {
+		return nil, n.unread(err)
+	}
+	return text, nil
 }

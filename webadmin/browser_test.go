@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/test/browser"
 )
 
@@ -34,6 +35,7 @@ func TestInBrowser(t *testing.T) {
 		"execution-long":   server.URL + "/executions/5?refresh=off",
 		"task":             server.URL + "/tasks/1",
 		"task-failed":      server.URL + "/tasks/10",
+		"task-kept":        server.URL + "/tasks/3",
 		"workflows":        server.URL + "/workflows",
 		"workflow":         server.URL + "/workflows/1?version=1",
 		"workflow-branchy": server.URL + "/workflows/5",
@@ -156,6 +158,7 @@ func (b *bundle) fillGallery() {
 	b.apply("branchy", longDefinition(1))
 	b.apply("nightly", strings.Replace(nightly, "1000", "2000", 1))
 	b.fillPods(r, failed.ID)
+	b.fillKept(3)
 	b.pass(3*time.Minute + 4*time.Second)
 }
 
@@ -189,6 +192,13 @@ func (b *bundle) fillPods(r *run, failedID uint64) {
 				"\x1b[31mERROR\x1b[0m no space left on device: /var/lib/an-unreasonably-long-path-without-any-space-in-it/segment-00000000000000000042.tmp\n"
 		}
 	}
+}
+
+// fillKept keeps logs of a task whose pods are gone.
+func (b *bundle) fillKept(taskID uint64) {
+	const line = "2026-11-23T04:00:01Z \x1b[32mINFO\x1b[0m dropped one more row that has no customer\n"
+	b.keep(&dao.TaskExecution{ID: taskID}, kept("nightly-clean-3-1-tz9k4", "prepare", ""), kept("nightly-clean-3-1-tz9k4", "main", "no connection\n"),
+		kept("nightly-clean-3-1-q8d2w", "prepare", "connected\n"), keptEnd("nightly-clean-3-1-q8d2w", strings.Repeat(line, 60)))
 }
 
 func finishedPod(name, reason string, code int32, started time.Time) corev1.Pod {

@@ -1,10 +1,8 @@
 package webadmin
 
 import (
-	"errors"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"time"
 	"unicode/utf8"
 )
@@ -58,43 +56,25 @@ func TestCleanText(t *testing.T) {
 	}
 }
 
-func TestTail(t *testing.T) {
+func TestLastLines(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		in    string
 		limit int
 		want  string
+		cut   bool
 	}{
-		"empty":                    {"", 4, ""},
-		"all of it":                {"abcd", 4, "abcd"},
-		"from the next line":       {"one\ntwo\nthree\n", 10, "three\n"},
-		"one long line":            {"0123456789", 4, "6789"},
-		"a long line that ends":    {"0123456789\n", 4, "789\n"},
-		"far more than the buffer": {strings.Repeat("x\n", 1000) + "end", 6, "x\nend"},
+		"empty":                   {"", 4, "", false},
+		"all of it":               {"abcd", 4, "abcd", false},
+		"from the next line":      {"one\ntwo\nthree\n", 9, "three\n", true},
+		"from a line's own start": {"one\ntwo\nthree\n", 10, "two\nthree\n", true},
+		"one long line":           {"0123456789", 4, "6789", true},
+		"a long line that ends":   {"0123456789\n", 4, "789\n", true},
 	}
 	for name, tc := range cases {
-		for _, r := range []func() (string, int64, error){
-			func() (string, int64, error) {
-				b, n, err := tail(strings.NewReader(tc.in), tc.limit)
-				return string(b), n, err
-			},
-			func() (string, int64, error) {
-				b, n, err := tail(iotest.OneByteReader(strings.NewReader(tc.in)), tc.limit)
-				return string(b), n, err
-			},
-		} {
-			got, total, err := r()
-			if err != nil || got != tc.want || total != int64(len(tc.in)) {
-				t.Errorf("%s: got %q of %d bytes, error %v; want %q", name, got, total, err, tc.want)
-			}
+		if got, cut := lastLines([]byte(tc.in), tc.limit); string(got) != tc.want || cut != tc.cut {
+			t.Errorf("%s: got %q, cut %t, want %q, %t", name, got, cut, tc.want, tc.cut)
 		}
-	}
-	if _, _, err := tail(iotest.ErrReader(errors.New("reset")), 4); err == nil {
-		t.Error("an error of the reader is lost")
-	}
-	large := strings.Repeat("0123456789abcde\n", 1<<16) // larger than the first buffer
-	if got, total, err := tail(strings.NewReader(large), 200<<10); err != nil || total != 1<<20 || string(got) != large[len(large)-200<<10+16:] {
-		t.Errorf("large: %d of %d bytes, error %v", len(got), total, err)
 	}
 }
 

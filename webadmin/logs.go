@@ -3,15 +3,10 @@ package webadmin
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
-	"slices"
 	"strings"
-	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -22,18 +17,15 @@ const (
 	logTail = 64 << 10
 	// logPods is of how many of a task's pods, the newest, the page shows logs.
 	logPods = 3
-	// logsTimeout bounds the reading of all the logs of a page: those that are
-	// too long for it are only linked to.
-	logsTimeout = 10 * time.Second
 )
 
 // logView is the end of a container's log on a page.
 type logView struct {
-	Text  string
-	Total int64  // bytes in all
-	Cut   bool   // Text is only the end
-	Note  string // why there is no text, or not all of it
-	Raw   string // the address of the whole; empty: there is none
+	Text string
+	Cut  bool   // Text is only the end of what Raw has
+	Kept bool   // Text is not the pod's log but what was kept of it
+	Note string // why there is no text, or not all of it
+	Raw  string // the address of the whole, or of all that was kept; empty: there is none
 
 	HasMessage bool // Text ends with the message that the container left
 }
@@ -42,23 +34,27 @@ func logURL(taskID uint64, pod, container string) string {
 	return fmt.Sprintf("/tasks/%d/pods/%s/%s/log", taskID, url.PathEscape(pod), url.PathEscape(container))
 }
 
+// noteOlder is said in place of the logs of all but the newest pods.
+const noteOlder = "An older pod: its log is not shown on this page."
+
 // fillLogs reads the ends of the logs of the newest pods.
-func (s *Server) fillLogs(ctx context.Context, taskID uint64, pods []podView) {
-	ctx, cancel := context.WithTimeout(ctx, logsTimeout)
+func (s *Server) fillLogs(ctx context.Context, taskID uint64, pods []podView, kept keptLogs) {
+	ctx, cancel := context.WithTimeout(ctx, podsTimeout)
 	defer cancel()
 	for i, p := range pods {
 		for j := range p.Containers {
 			c := &p.Containers[j]
-			switch raw := logURL(taskID, p.Name, c.Name); {
+			switch {
 			case !c.begun:
 				c.Log.Note = "The container has not started, so there is no log yet."
+				continue
 			case i >= logPods:
-				c.Log = logView{Note: "An older pod: its log is not read for this page.", Raw: raw}
+				c.Log.Note = noteOlder
 			default:
-				c.Log = s.readTail(ctx, taskID, p.Name, c.Name)
-				c.Log.Raw = raw
+				c.Log = s.readTail(ctx, taskID, p.Name, c.Name, kept.find(p.Name, c.Name))
 				c.mergeMessage()
 			}
+			c.Log.Raw = logURL(taskID, p.Name, c.Name)
 		}
 	}
 }
@@ -72,81 +68,39 @@ func (c *containerView) mergeMessage() {
 	}
 }
 
-// readTail reads the end of one log. What goes wrong becomes a note: the rest of
-// the page is worth showing.
-func (s *Server) readTail(ctx context.Context, taskID uint64, pod, container string) logView {
-	failed := func(err error) logView {
-		if apierrors.IsNotFound(err) {
-			return logView{Note: "The log is gone: the pod was deleted, as finished Jobs are after k8s.job-retention."}
+// readTail reads the end of one log, or returns what was kept of it (nil:
+// nothing was). What goes wrong becomes a note: the rest of the page is worth
+// showing.
+func (s *Server) readTail(ctx context.Context, taskID uint64, pod, container string, kept *dao.TaskLog) logView {
+	text, truncated, err := s.pods.LogTail(ctx, pod, container, logTail)
+	if err == nil {
+		v := logView{Text: cleanText(text), Cut: truncated}
+		if len(text) == 0 {
+			v.Note = "The log is empty."
 		}
-		s.log.LogAttrs(ctx, slog.LevelError, "read a log for a page",
-			slog.Uint64("task_id", taskID), slog.String("pod", pod), slog.String("container", container), slog.Any("error", err))
+		return v
+	}
+	gone := apierrors.IsNotFound(err)
+	if !gone {
+		s.logUnread(ctx, taskID, pod, container, err)
+	}
+	switch {
+	case gone && kept == nil:
+		return logView{Note: "The log is gone, and nothing was kept of it: the pod, or the container on its node, was removed."}
+	case kept == nil:
 		return logView{Note: "The log could not be read in time; webadmin's log has the reason. Load the page again, or open the whole log."}
 	}
-	log, err := s.pods.Logs(ctx, pod, container)
-	if err != nil {
-		return failed(err)
+	v, why := newKeptView(*kept), "The pod's log could not be read; webadmin's log has the reason."
+	if gone {
+		why = "The pod's log is gone."
 	}
-	defer func() { _ = log.Close() }()
-	last, total, err := tail(log, logTail)
-	if err != nil {
-		return failed(err)
-	}
-	v := logView{Text: cleanText(last), Total: total, Cut: int64(len(last)) < total}
-	if total == 0 {
-		v.Note = "The log is empty."
-	}
+	v.Note = strings.TrimSpace(why + " This is what was kept of it in the database. " + v.Note)
 	return v
 }
 
-// openLog opens the log that the path names. The pod must be one of the task's
-// own: otherwise a task's page would be a window on every pod of the namespace.
-func (s *Server) openLog(r *http.Request) (io.ReadCloser, error) {
-	t, err := s.task(r)
-	if err != nil {
-		return nil, err
-	}
-	pod, container := r.PathValue("pod"), r.PathValue("container")
-	pods, err := s.podsOf(r.Context(), t)
-	if err != nil {
-		return nil, err
-	}
-	if !hasContainer(pods, pod, container) {
-		return nil, problem{kind: errNotFound, message: fmt.Sprintf("Task %d has no pod %q with a container %q: "+
-			"it may have been deleted, as finished Jobs are after k8s.job-retention.", t.ID, pod, container)}
-	}
-	return s.logOf(r.Context(), t, pod, container)
-}
-
-func (s *Server) logOf(ctx context.Context, t dao.TaskExecution, pod, container string) (io.ReadCloser, error) {
-	log, err := s.pods.Logs(ctx, pod, container)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, problem{kind: errNotFound, cause: err, message: fmt.Sprintf("The log of pod %s, container %s is gone: "+
-			"the pod was deleted, as finished Jobs are after k8s.job-retention.", pod, container)}
-	case err != nil:
-		return nil, problem{kind: errCluster, cause: fmt.Errorf("open the log of pod %s, container %s of task %d: %w", pod, container, t.ID, err)}
-	}
-	return log, nil
-}
-
-func hasContainer(pods []corev1.Pod, pod, container string) bool {
-	named := func(c corev1.Container) bool { return c.Name == container }
-	return slices.ContainsFunc(pods, func(p corev1.Pod) bool {
-		return p.Name == pod && (slices.ContainsFunc(p.Spec.Containers, named) || slices.ContainsFunc(p.Spec.InitContainers, named))
-	})
-}
-
-// wholeLog sends a log as it is, while it is being read.
-func (s *Server) wholeLog(w http.ResponseWriter, r *http.Request) error {
-	log, err := s.openLog(r)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = log.Close() }()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if _, err := io.Copy(w, log); err != nil {
-		return problem{kind: errCluster, cause: fmt.Errorf("send the log of pod %s: %w", r.PathValue("pod"), err)}
-	}
-	return nil
+// logUnread logs why a log, or a task's pods, could not be read where what was
+// kept, or a note, takes the place of an error.
+func (s *Server) logUnread(ctx context.Context, taskID uint64, pod, container string, err error) {
+	s.log.LogAttrs(ctx, slog.LevelError, "a log could not be read",
+		slog.Uint64("task_id", taskID), slog.String("pod", pod), slog.String("container", container), slog.Any("error", err))
 }

@@ -2,10 +2,7 @@ package webadmin
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 )
@@ -41,36 +38,15 @@ func cleanText(data []byte) string {
 	}, text)
 }
 
-// tail reads r to its end, or to the first error, and returns its last limit
-// bytes, from the beginning of a line if there is one, and how many bytes r had
-// in all. It keeps no more than twice the limit in memory.
-func tail(r io.Reader, limit int) (last []byte, total int64, err error) {
-	buf := make([]byte, 0, min(2*limit, 64<<10))
-	for {
-		if len(buf) == cap(buf) && cap(buf) < 2*limit {
-			buf = slices.Grow(buf, min(cap(buf), 2*limit-cap(buf)))
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf, total = buf[:len(buf)+n], total+int64(n)
-		if len(buf) >= 2*limit {
-			buf = buf[:copy(buf, buf[len(buf)-limit:])]
-		}
-		if errors.Is(err, io.EOF) {
-			return lastLines(buf, total, limit), total, nil
-		}
-		if err != nil {
-			return lastLines(buf, total, limit), total, err
-		}
+// lastLines returns at most the last limit bytes of text, from the beginning of
+// a line if there is one, and whether something is missing.
+func lastLines(text []byte, limit int) ([]byte, bool) {
+	if len(text) <= limit {
+		return text, false
 	}
-}
-
-func lastLines(buf []byte, total int64, limit int) []byte {
-	if total <= int64(limit) {
-		return buf
+	text = text[len(text)-limit-1:] // with the byte before: a line may begin right here
+	if i := bytes.IndexByte(text, '\n'); i >= 0 && i < len(text)-1 {
+		return text[i+1:], true
 	}
-	buf = buf[max(0, len(buf)-limit):]
-	if i := bytes.IndexByte(buf, '\n'); i >= 0 && i < len(buf)-1 {
-		buf = buf[i+1:]
-	}
-	return buf
+	return text[1:], true
 }

@@ -11,11 +11,18 @@ import (
 	"github.com/jobnetes/jobnetes/dao"
 )
 
+// podsTimeout bounds the listing of a task's pods, and the reading of the ends of
+// their logs: so much of a request's time is left that what was kept of them can
+// still be read from the database.
+const podsTimeout = 10 * time.Second
+
 // podsOf returns a task's own pods, newest first: none for a task without a Job.
 func (s *Server) podsOf(ctx context.Context, t dao.TaskExecution) ([]corev1.Pod, error) {
 	if t.ExecutionName == nil {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, podsTimeout)
+	defer cancel()
 	pods, err := s.pods.Pods(ctx, *t.ExecutionName)
 	if err != nil {
 		return nil, problem{kind: errCluster, cause: fmt.Errorf("list the pods of job %s of task %d: %w", *t.ExecutionName, t.ID, err)}
@@ -37,6 +44,7 @@ func podTime(p corev1.Pod) time.Time {
 type podView struct {
 	Name       string
 	Phase      pill
+	Kept       bool   // nothing but what was kept of its logs is known
 	Why        string // the pod's own reason, such as Evicted
 	Started    *time.Time
 	Containers []containerView

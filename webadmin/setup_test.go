@@ -15,6 +15,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"gorm.io/gorm"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -108,7 +109,7 @@ func texts(doc *goquery.Document, selector string) []string {
 
 func wantTexts(t testing.TB, doc *goquery.Document, selector string, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, texts(doc, selector)); diff != "" {
+	if diff := cmp.Diff(want, texts(doc, selector), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", selector, diff)
 	}
 }
@@ -135,16 +136,35 @@ func wantGolden(t *testing.T, name, got string) {
 type fakePods struct {
 	byJob map[string][]corev1.Pod
 	logs  map[string]string
+	// podsErr and logsErr are why pods, or logs, cannot be read; nil: they can.
+	podsErr, logsErr error
 }
 
 func (f *fakePods) Pods(_ context.Context, job string) ([]corev1.Pod, error) {
-	return f.byJob[job], nil
+	return f.byJob[job], f.podsErr
 }
 
 func (f *fakePods) Logs(_ context.Context, pod, container string) (io.ReadCloser, error) {
-	text, ok := f.logs[pod+"/"+container]
-	if !ok {
-		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, pod)
+	text, err := f.log(pod, container)
+	if err != nil {
+		return nil, err
 	}
 	return io.NopCloser(strings.NewReader(text)), nil
+}
+
+func (f *fakePods) LogTail(_ context.Context, pod, container string, bytes int) ([]byte, bool, error) {
+	text, err := f.log(pod, container)
+	if err != nil {
+		return nil, false, err
+	}
+	end, truncated := lastLines([]byte(text), bytes)
+	return end, truncated, nil
+}
+
+func (f *fakePods) log(pod, container string) (string, error) {
+	text, ok := f.logs[pod+"/"+container]
+	if !ok && f.logsErr == nil {
+		return "", apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, pod)
+	}
+	return text, f.logsErr
 }

@@ -26,6 +26,7 @@ type ExecutionStore interface {
 	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
 	Task(ctx context.Context, id uint64) (dao.TaskExecution, error)
 	Events(ctx context.Context, executionID, afterID uint64, limit int) ([]dao.ExecutionEvent, error)
+	TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error)
 }
 
 // WorkflowStore reads workflows and their versions.
@@ -44,4 +45,8 @@ type Pods interface {
 	// Logs returns what the container has written so far. The error is one that
 	// apierrors.IsNotFound knows if pod or log are gone.
 	Logs(ctx context.Context, pod, container string) (io.ReadCloser, error)
+	// LogTail returns at most the last bytes of what the container has written so
+	// far, from the beginning of a line if there is one, and whether there was
+	// more before. Its errors are those of Logs.
+	LogTail(ctx context.Context, pod, container string, bytes int) (text []byte, truncated bool, err error)
 }

@@ -111,6 +111,21 @@ func (mr *MockStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockStore)(nil).Task), ctx, id)
 }
 
+// TaskLogs mocks base method.
+func (m *MockStore) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskLogs", ctx, taskID)
+	ret0, _ := ret[0].([]dao.TaskLog)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskLogs indicates an expected call of TaskLogs.
+func (mr *MockStoreMockRecorder) TaskLogs(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogs", reflect.TypeOf((*MockStore)(nil).TaskLogs), ctx, taskID)
+}
+
 // Tasks mocks base method.
 func (m *MockStore) Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error) {
 	m.ctrl.T.Helper()
@@ -284,6 +299,21 @@ func (mr *MockExecutionStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockExecutionStore)(nil).Task), ctx, id)
 }
 
+// TaskLogs mocks base method.
+func (m *MockExecutionStore) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskLogs", ctx, taskID)
+	ret0, _ := ret[0].([]dao.TaskLog)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskLogs indicates an expected call of TaskLogs.
+func (mr *MockExecutionStoreMockRecorder) TaskLogs(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogs", reflect.TypeOf((*MockExecutionStore)(nil).TaskLogs), ctx, taskID)
+}
+
 // Tasks mocks base method.
 func (m *MockExecutionStore) Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error) {
 	m.ctrl.T.Helper()
@@ -418,6 +448,22 @@ func NewMockPods(ctrl *gomock.Controller) *MockPods {
 // EXPECT returns an object that allows the caller to indicate expected use.
 func (m *MockPods) EXPECT() *MockPodsMockRecorder {
 	return m.recorder
+}
+
+// LogTail mocks base method.
+func (m *MockPods) LogTail(ctx context.Context, pod, container string, bytes int) ([]byte, bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "LogTail", ctx, pod, container, bytes)
+	ret0, _ := ret[0].([]byte)
+	ret1, _ := ret[1].(bool)
+	ret2, _ := ret[2].(error)
+	return ret0, ret1, ret2
+}
+
+// LogTail indicates an expected call of LogTail.
+func (mr *MockPodsMockRecorder) LogTail(ctx, pod, container, bytes interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "LogTail", reflect.TypeOf((*MockPods)(nil).LogTail), ctx, pod, container, bytes)
 }
 
 // Logs mocks base method.

@@ -69,7 +69,9 @@ func (s *Server) showTask(w http.ResponseWriter, r *http.Request) error {
 	if !t.Status.Ended() && t.RecordedOutput != nil { // it becomes the output when the Job has succeeded
 		body.Output = newValue("Output", *t.RecordedOutput, path+"/output", valueLimit)
 	}
-	s.fillPods(r, t, &body)
+	if err := s.fillPods(r.Context(), t, &body); err != nil {
+		return err
+	}
 	return s.render(w, http.StatusOK, "task.html", page{
 		Title: fmt.Sprintf("%s, task #%d: %s", t.TaskName, t.ID, t.Status), Nav: "executions", Refresh: body.Refresh.Seconds, Body: body,
 	})
@@ -95,23 +97,52 @@ func (s *Server) relatives(ctx context.Context, t dao.TaskExecution) ([]relative
 	return list, nil
 }
 
-// fillPods adds the pods and their logs. The page stands without them: a
-// cluster that is away must not hide why a task failed.
-func (s *Server) fillPods(r *http.Request, t dao.TaskExecution, body *taskBody) {
-	pods, err := s.podsOf(r.Context(), t)
-	switch {
-	case err != nil:
-		s.log.LogAttrs(r.Context(), slog.LevelError, "list the pods for a page", slog.Uint64("task_id", t.ID), slog.Any("error", err))
-		body.PodsNote = "The pods could not be read: whatever runs the Jobs did not answer. Load the page again soon; webadmin's log has the reason."
-	case len(pods) == 0 && t.Status.Ended():
-		body.PodsNote = "The pods are gone, and their logs with them: finished Jobs are deleted after k8s.job-retention."
-	case len(pods) == 0:
-		body.PodsNote = "There is no pod yet."
+// fillPods adds the pods and their logs, and what was kept of those that are
+// gone. The page stands without a cluster: one that is away must not hide why a
+// task failed.
+func (s *Server) fillPods(ctx context.Context, t dao.TaskExecution, body *taskBody) error {
+	if !body.HasJob {
+		return nil
+	}
+	logs, err := s.store.TaskLogs(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	kept, lost := keptLogs(logs), pill{"gone", keyIdle}
+	pods, err := s.podsOf(ctx, t)
+	if err != nil {
+		s.log.LogAttrs(ctx, slog.LevelError, "list the pods for a page", slog.Uint64("task_id", t.ID), slog.Any("error", err))
+		lost = pill{"unknown", keyWaiting}
 	}
 	for _, p := range pods {
 		body.Pods = append(body.Pods, newPodView(p, s.cfg.Now()))
 	}
-	s.fillLogs(r.Context(), t.ID, body.Pods)
+	s.fillLogs(ctx, t.ID, body.Pods, kept)
+	for _, p := range kept.others(pods) {
+		body.Pods = append(body.Pods, p.view(t.ID, lost, len(body.Pods) < logPods))
+	}
+	body.PodsNote = podsNote(t.Status.Ended(), err != nil, len(pods), len(kept))
+	return nil
+}
+
+// podsNote says why pods are missing, and where what is shown of them comes from.
+func podsNote(ended, away bool, pods, kept int) string {
+	const unread = "The pods could not be read: whatever runs the Jobs did not answer. Load the page again soon; webadmin's log has the reason."
+	switch {
+	case away && kept > 0:
+		return unread + " Until then only the logs that were kept in the database are shown."
+	case away:
+		return unread
+	case pods > 0:
+		return ""
+	case kept > 0:
+		return "The pods are gone: they are deleted with their Job, after k8s.job-retention, or when Kubernetes ends them, as at a deadline. Their logs are shown as they were kept in the database."
+	case ended:
+		return "There are no pods, and no logs were kept. Finished Jobs are deleted after k8s.job-retention; the ends of their logs are kept in the database, " +
+			"unless manager.kept-log-bytes is 0, or the pods were removed before that, or none was ever started."
+	default:
+		return "There is no pod yet."
+	}
 }
 
 // taskValue sends an input, an output or an error message whole.

@@ -66,7 +66,7 @@ func TestTaskLogs(t *testing.T) {
 			change: func(b *bundle, task *dao.TaskExecution) {
 				b.addPod(task, strings.Repeat("0123456789abcdef\n", 10_000)+"the last line\n")
 			},
-			wantNote: "Only the end of 170014 bytes is shown",
+			wantNote: "Only the end is shown.",
 			wantLog: func(log string) bool {
 				return strings.HasSuffix(log, "the last line\n") && strings.HasPrefix(log, "0123456789abcdef\n") && len(log) <= logTail && len(log) > logTail-20
 			},
@@ -80,7 +80,7 @@ func TestTaskLogs(t *testing.T) {
 				b.addPod(task, "")
 				clear(b.pods.logs)
 			},
-			wantNote: "The log is gone",
+			wantNote: "The log is gone, and nothing was kept of it",
 		},
 		"not started": {
 			change: func(b *bundle, task *dao.TaskExecution) {
@@ -93,7 +93,7 @@ func TestTaskLogs(t *testing.T) {
 		},
 		"pods gone": {
 			change:   func(*bundle, *dao.TaskExecution) {},
-			wantNote: "The pods are gone",
+			wantNote: "There are no pods, and no logs were kept",
 		},
 	}
 	for name, tc := range cases {

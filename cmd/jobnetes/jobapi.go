@@ -28,7 +28,7 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 	}
 	var logs jobapi.Logs
 	if client, err := newKubeClient(s, common.installation, log); err != nil {
-		log.Warn("no cluster: everything works but GetTaskLogs", "error", err)
+		log.Warn("no cluster: everything works, but GetTaskLogs has only the logs that were kept in the database", "error", err)
 	} else {
 		logs = client
 	}

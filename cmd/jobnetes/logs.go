@@ -154,7 +154,7 @@ func (l *textLogs) print(t logTask, chunk *pb.TaskLog) error {
 			return err
 		}
 		l.last = key
-		if _, err := fmt.Fprintf(l.w, "==> %s, pod %s, container %s <==\n", t, chunk.GetPod(), chunk.GetContainer()); err != nil {
+		if _, err := fmt.Fprintf(l.w, "==> %s, pod %s, container %s%s <==\n", t, chunk.GetPod(), chunk.GetContainer(), origin(chunk)); err != nil {
 			return err
 		}
 	}
@@ -163,6 +163,19 @@ func (l *textLogs) print(t logTask, chunk *pb.TaskLog) error {
 	}
 	_, err := l.w.Write(chunk.GetData())
 	return err
+}
+
+// origin says of a log that was kept in the database that it is one, and whether
+// it is only its end; of a pod's own log nothing.
+func origin(chunk *pb.TaskLog) string {
+	text := ""
+	if chunk.GetKept() {
+		text += ", kept"
+	}
+	if chunk.GetTruncated() {
+		text += ", only the end"
+	}
+	return text
 }
 
 // end ends the line that a log left open.
@@ -181,6 +194,8 @@ type logView struct {
 	TaskName  string `json:"taskName,omitempty"`
 	Pod       string `json:"pod"`
 	Container string `json:"container"`
+	Kept      bool   `json:"kept"`
+	Truncated bool   `json:"truncated"`
 	Log       string `json:"log"`
 
 	data []byte
@@ -195,7 +210,10 @@ type jsonLogs struct {
 func (l *jsonLogs) print(t logTask, chunk *pb.TaskLog) error {
 	n := len(l.logs)
 	if n == 0 || l.logs[n-1].TaskID != t.id || l.logs[n-1].Pod != chunk.GetPod() || l.logs[n-1].Container != chunk.GetContainer() {
-		l.logs = append(l.logs, logView{TaskID: t.id, TaskName: t.name, Pod: chunk.GetPod(), Container: chunk.GetContainer()})
+		l.logs = append(l.logs, logView{
+			TaskID: t.id, TaskName: t.name, Pod: chunk.GetPod(), Container: chunk.GetContainer(),
+			Kept: chunk.GetKept(), Truncated: chunk.GetTruncated(),
+		})
 		n++
 	}
 	l.logs[n-1].data = append(l.logs[n-1].data, chunk.GetData()...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -94,6 +95,38 @@ func TestLogs(t *testing.T) {
 	wantError(t, err, `no kube-job task "fan"`)
 	_, _, err = s.run("logs", "99")
 	wantError(t, err, "there is no execution 99")
+}
+
+// A log that was kept is printed as such.
+func TestKeptLogs(t *testing.T) {
+	t.Parallel()
+	s := setup(t, memoryLogs{"nightly-extract-1-1": {"main": "live\n"}})
+	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+	s.mustRun("start", "nightly")
+	extract := claim(s).begin("extract", "kube-job")
+	err := s.store.KeepLogs(t.Context(), []dao.TaskLog{
+		{TaskExecutionID: extract.ID, Pod: "gone", Container: "init", Position: 0, Text: []byte("all\n")},
+		{TaskExecutionID: extract.ID, Pod: "gone", Container: "main", Position: 1, Text: []byte("the end"), Truncated: true},
+	}, began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "==> extract (task 1), pod gone, container init, kept <==\nall\n" +
+		"==> extract (task 1), pod gone, container main, kept, only the end <==\nthe end\n" +
+		"==> extract (task 1), pod nightly-extract-1-1, container main <==\nlive\n"
+	if got := s.mustRun("logs", "1"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	var got []struct {
+		Log             string
+		Kept, Truncated bool
+	}
+	if err := json.Unmarshal([]byte(s.mustRun("logs", "1", "-o", "json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(got); text != "[{all\n true false} {the end true true} {live\n false false}]" {
+		t.Errorf("-o json: %s", text)
+	}
 }
 
 // A task whose pods are gone does not hide what the others wrote.

@@ -36,7 +36,7 @@ func runWebadmin(ctx context.Context, s setting.Settings, log *slog.Logger) erro
 	}
 	var pods webadmin.Pods
 	if pods, err = newKubeClient(s, common.installation, log); err != nil {
-		log.Warn("no cluster: everything works but pods and logs", "error", err)
+		log.Warn("no cluster: everything works but pods, and logs other than those that were kept in the database", "error", err)
 		pods = noCluster{err}
 	}
 	server, err := webadmin.New(webadmin.Config{Username: s.Webadmin.Username, Password: s.Webadmin.Password, Version: version()}, store, pods, log)
@@ -59,6 +59,11 @@ func (n noCluster) Pods(context.Context, string) ([]corev1.Pod, error) { return 
 
 // Logs returns the reason.
 func (n noCluster) Logs(context.Context, string, string) (io.ReadCloser, error) { return nil, n.why }
+
+// LogTail returns the reason.
+func (n noCluster) LogTail(context.Context, string, string, int) ([]byte, bool, error) {
+	return nil, false, n.why
+}
 
 // serveHTTP serves until ctx ends, then lets the requests in flight end.
 func serveHTTP(ctx context.Context, lis net.Listener, h http.Handler, log *slog.Logger) error {

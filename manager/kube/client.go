@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -142,12 +141,6 @@ func (c *Client) Pods(ctx context.Context, jobName string) ([]corev1.Pod, error)
 		return nil, fmt.Errorf("list the pods of Job %s: %w", where(c.cfg.Namespace, jobName), err)
 	}
 	return list.Items, nil
-}
-
-// Logs returns a container's log as it is now; the caller closes it. IsNotFound
-// if the pod is gone.
-func (c *Client) Logs(ctx context.Context, pod, container string) (io.ReadCloser, error) {
-	return c.api.CoreV1().Pods(c.cfg.Namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container}).Stream(ctx)
 }
 
 // Ping asks the API server whether it is ready to serve.

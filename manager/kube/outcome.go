@@ -54,23 +54,27 @@ func EndedAt(job *batchv1.Job) (time.Time, bool) {
 	return c.LastTransitionTime.Time, true
 }
 
-// OutcomeOf reads how a finished Job ended, from the Job and its pods.
-func OutcomeOf(job *batchv1.Job, pods []corev1.Pod) Outcome {
+// FailedBy returns the reason of a Job that has failed, or is about to: its pods
+// are ended, and some deleted, before it is Failed. Empty if it is neither.
+func FailedBy(job *batchv1.Job) string {
+	for _, c := range job.Status.Conditions {
+		if (c.Type == batchv1.JobFailed || c.Type == batchv1.JobFailureTarget) && c.Status == corev1.ConditionTrue {
+			return cmp.Or(c.Reason, string(c.Type))
+		}
+	}
+	return ""
+}
+
+// OutcomeOf reads how a finished Job ended, from the Job, its pods, and the ends
+// of their logs, which are only read of a Job that failed.
+func OutcomeOf(job *batchv1.Job, pods []corev1.Pod, logs []Log) Outcome {
 	c := condition(job)
-	pods = latestFirst(job, pods)
 	if c.Type == batchv1.JobComplete {
-		output, note := outputOf(pods)
+		output, note := outputOf(latestFirst(job, pods))
 		return Outcome{Succeeded: true, Output: output, Note: note}
 	}
-	details := failureOf(pods)
-	switch {
-	case details == "":
-		details = c.Message
-	case c.Reason != batchv1.JobReasonBackoffLimitExceeded && c.Message != "":
-		// Of that one the message only repeats the reason.
-		details += "; " + c.Message
-	}
-	return Outcome{Reason: c.Reason, Message: details}
+	reason, message := failureOf(c, latestFirst(job, pods), logs)
+	return Outcome{Reason: reason, Message: message}
 }
 
 // latestFirst returns the Job's own pods, the last to start first.
@@ -127,44 +131,9 @@ func isObject(s string) bool {
 	return strings.HasPrefix(s, "{") && json.Valid([]byte(s))
 }
 
-// failureOf says how the latest pod that failed did: Kubernetes' own message
-// names no container and no exit code.
-func failureOf(pods []corev1.Pod) string {
-	for _, p := range pods {
-		if p.Status.Phase == corev1.PodSucceeded {
-			continue
-		}
-		var parts []string
-		for _, c := range append(slices.Clone(p.Spec.InitContainers), p.Spec.Containers...) {
-			if s := containerFailure(p, c.Name); s != "" {
-				parts = append(parts, s)
-			}
-		}
-		if p.Status.Reason != "" || p.Status.Message != "" {
-			parts = append(parts, strings.Trim(p.Status.Reason+": "+p.Status.Message, ": "))
-		}
-		if len(parts) > 0 {
-			return fmt.Sprintf("pod %s: %s", p.Name, strings.Join(parts, ", "))
-		}
-	}
-	return ""
-}
-
-func containerFailure(p corev1.Pod, name string) string {
-	if t := terminated(p, name); t != nil && t.ExitCode != 0 {
-		s := fmt.Sprintf("container %s exited with code %d", name, t.ExitCode)
-		if t.Reason != "" && t.Reason != "Error" {
-			s += " (" + t.Reason + ")"
-		}
-		if m := strings.TrimSpace(t.Message); m != "" {
-			s += ": " + head(m)
-		}
-		return s
-	}
-	if w := waiting(p, name); w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
-		return strings.TrimSuffix(fmt.Sprintf("container %s never ran (%s): %s", name, w.Reason, head(w.Message)), ": ")
-	}
-	return ""
+// containersOf returns a pod's containers, the init containers first.
+func containersOf(p corev1.Pod) []corev1.Container {
+	return slices.Concat(p.Spec.InitContainers, p.Spec.Containers)
 }
 
 func status(p corev1.Pod, name string) *corev1.ContainerStatus {
@@ -187,20 +156,4 @@ func terminated(p corev1.Pod, name string) *corev1.ContainerStateTerminated {
 		return s.State.Terminated
 	}
 	return s.LastTerminationState.Terminated
-}
-
-func waiting(p corev1.Pod, name string) *corev1.ContainerStateWaiting {
-	if s := status(p, name); s != nil {
-		return s.State.Waiting
-	}
-	return nil
-}
-
-// head is the beginning of a long text.
-func head(s string) string {
-	const limit = 500
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "..."
 }

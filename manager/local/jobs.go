@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -155,32 +153,6 @@ func (r *Runner) Pods(_ context.Context, jobName string) ([]corev1.Pod, error) {
 		p.Pods[i].Spec = *job.Spec.Template.Spec.DeepCopy()
 	}
 	return p.Pods, nil
-}
-
-// Logs reads what the container of the pod has written so far, to both of its
-// outputs and in all its attempts. The error is apierrors.IsNotFound if there
-// is no such pod or container.
-func (r *Runner) Logs(ctx context.Context, pod, container string) (io.ReadCloser, error) {
-	d, err := r.findPod(ctx, pod, container)
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(d.log(container))
-	if errors.Is(err, fs.ErrNotExist) { // not started yet
-		return io.NopCloser(strings.NewReader("")), nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open log of container %s of pod %s: %w", container, pod, err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open log of container %s of pod %s: %w", container, pod, err), f.Close())
-	}
-	// So far: who writes faster than the reader reads must not keep it forever.
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(f, info.Size()), f}, nil
 }
 
 // findPod is the folder of a pod that has such a container. Both names may be
