@@ -1,10 +1,9 @@
-// Package e2e tests bin/jobnetes as its users have it: as a program, over its
-// ports, with nothing of its inside.
+// Package e2e tests bin/jobnetes as its users have it: as a program or as pods on
+// a cluster, over its ports, with nothing of its inside.
 package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"sigs.k8s.io/yaml"
 
@@ -28,7 +25,7 @@ import (
 )
 
 // patience is how long the tests wait for what happens in other processes.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 var binary string
 
@@ -60,9 +57,8 @@ type dev struct {
 	out  *bytes.Buffer
 	done chan struct{}
 
-	page string // address of webadmin
-	api  pb.JobapiClient
-	auth context.Context // with the credentials of the data folder
+	page    string // address of webadmin
+	*client        // with the credentials of the data folder
 }
 
 // newDev starts dev on a new data folder and free ports.
@@ -109,13 +105,7 @@ func (d *dev) connect() {
 		}
 		return res.Body.Close() == nil && res.StatusCode == http.StatusOK
 	})
-	conn, err := grpc.NewClient(c.Endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.t.Cleanup(func() { _ = conn.Close() })
-	d.page, d.api = c.Webadmin, pb.NewJobapiClient(conn)
-	d.auth = metadata.AppendToOutgoingContext(d.t.Context(), "username", c.Username, "password", c.Password)
+	d.page, d.client = c.Webadmin, newClient(d.t, c.Endpoint, c.Username, c.Password)
 }
 
 // kill is kill -9: the process has no chance to tidy up.
@@ -135,16 +125,14 @@ func (d *dev) end() {
 
 func (d *dev) await(what string, so func() bool) {
 	d.t.Helper()
-	for deadline := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {
+	await(d.t, what, func() bool {
 		select {
 		case <-d.done:
 			d.t.Fatalf("dev has ended while waiting for %s:\n%s", what, d.out)
 		default:
 		}
-		if time.Now().After(deadline) {
-			d.t.Fatalf("waited %s for %s", patience, what)
-		}
-	}
+		return so()
+	})
 }
 
 // command runs another command of the program, as a user beside dev would.
@@ -163,37 +151,6 @@ func (d *dev) command(args ...string) (stdout string, code int) {
 		d.t.Logf("%v: %s", args, stderr.String())
 	}
 	return string(out), cmd.ProcessState.ExitCode()
-}
-
-func (d *dev) apply(definition []byte) uint64 {
-	d.t.Helper()
-	res, err := d.api.ApplyWorkflow(d.auth, &pb.ApplyWorkflowRequest{Definition: definition})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return res.GetWorkflow().GetId()
-}
-
-func (d *dev) startWorkflow(id uint64, input string) uint64 {
-	d.t.Helper()
-	res, err := d.api.StartWorkflow(d.auth, &pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(input)})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return res.GetId()
-}
-
-func (d *dev) ended(id uint64) *pb.Execution {
-	d.t.Helper()
-	var e *pb.Execution
-	d.await(fmt.Sprintf("the end of execution %d", id), func() bool {
-		var err error
-		if e, err = d.api.GetExecution(d.auth, &pb.GetExecutionRequest{Id: id}); err != nil {
-			d.t.Fatal(err)
-		}
-		return e.GetEndedAt() != nil
-	})
-	return e
 }
 
 // samples are the definitions in example/, and what each is to come to.
@@ -249,10 +206,10 @@ func TestSamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		started[filepath.Base(file)] = d.startWorkflow(d.apply(text), "")
+		started[filepath.Base(file)] = d.startWorkflow(t, d.apply(t, text))
 	}
 	for name, id := range started {
-		checkSample(t, name, d.ended(id))
+		checkSample(t, name, d.ended(t, id))
 	}
 	checkHistory(t, d, started["chain.json"])
 }
@@ -285,7 +242,7 @@ func checkSample(t *testing.T, name string, e *pb.Execution) {
 // checkHistory wants each transition of a chain once, and in order.
 func checkHistory(t *testing.T, d *dev, id uint64) {
 	t.Helper()
-	stream, err := d.api.WatchExecution(d.auth, &pb.WatchExecutionRequest{Id: id})
+	stream, err := d.WatchExecution(d.call(t), &pb.WatchExecutionRequest{Id: id})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,11 +273,11 @@ func TestKilledInFlight(t *testing.T) {
 	}
 	definition := fmt.Sprintf(`{"name": "w", "tasks": [%s, {"name": "fan", "type": "parallel", "next": "d", "task-sets": [[%s], [%s]]}, %s]}`,
 		job("a", `, "next": "fan"`), job("b", ""), job("c", ""), job("d", ""))
-	workflow := d.apply([]byte(definition))
+	workflow := d.apply(t, []byte(definition))
 	const executions = 6
 	var ids []uint64
 	for range executions {
-		ids = append(ids, d.startWorkflow(workflow, ""))
+		ids = append(ids, d.startWorkflow(t, workflow))
 	}
 	for runs := 1; runs <= 3; runs++ { // in the midst of a, of b and c, of d
 		d.await("more runs", func() bool {
@@ -331,7 +288,7 @@ func TestKilledInFlight(t *testing.T) {
 		d.start()
 	}
 	for _, id := range ids {
-		e := d.ended(id)
+		e := d.ended(t, id)
 		if e.GetStatus() != pb.ExecutionStatus_EXECUTION_STATUS_SUCCESS || string(e.GetOutput()) != `{"by": "d"}` {
 			t.Errorf("execution %d: %s, %s: %s", id, e.GetStatus(), e.GetOutput(), e.GetErrorMsg())
 		}
@@ -381,7 +338,7 @@ func TestOutputSetInsideAJob(t *testing.T) {
 	d := newDev(t)
 	definition := fmt.Sprintf(`{"name": "w", "tasks": [{"name": "a", "type": "kube-job", "job": {"spec": {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c",
 		"command": ["%s", "output", "set", "{\"recorded\": true}"]}]}}}}}]}`, binary)
-	e := d.ended(d.startWorkflow(d.apply([]byte(definition)), ""))
+	e := d.ended(t, d.startWorkflow(t, d.apply(t, []byte(definition))))
 	if string(e.GetOutput()) != `{"recorded": true}` {
 		t.Errorf("%s, output %s: %s", e.GetStatus(), e.GetOutput(), e.GetErrorMsg())
 	}
@@ -405,7 +362,7 @@ func TestDevIsCareful(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("credentials: %v, %v", info.Mode(), err)
 	}
-	_, err = d.api.ListWorkflows(metadata.AppendToOutgoingContext(t.Context(), "username", "jobnetesadmin", "password", "wrong"), &pb.ListWorkflowsRequest{})
+	_, err = d.ListWorkflows(metadata.AppendToOutgoingContext(t.Context(), "username", "jobnetesadmin", "password", "wrong"), &pb.ListWorkflowsRequest{})
 	if err == nil {
 		t.Error("a wrong password was accepted")
 	}
