@@ -2,6 +2,7 @@ package dao
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"gorm.io/gorm"
@@ -60,7 +61,10 @@ type WorkflowExecution struct {
 	LeaseUntil        *time.Time
 	// WakeAt is when a manager that does not hold the lease may take the
 	// execution up; nil once it has ended.
-	WakeAt    *time.Time
+	WakeAt *time.Time
+	// RequestID is the caller's own id of the start, if it gave one. It is only
+	// written; nobody reads it but the start of the same id.
+	RequestID *string `gorm:"<-:create"`
 	CreatedAt time.Time
 	UpdatedAt time.Time
 
@@ -87,16 +91,28 @@ type NewExecution struct {
 	Name       string
 	Input      string // JSON
 	Actor      string // who starts it, for the event
+	// RequestID is the caller's own id of the start; empty: it has none.
+	RequestID string
 }
 
 // CreateExecution schedules an execution of the workflow's present definition
-// and returns its id. ErrNotFound if there is no such workflow.
+// and returns its id. If the workflow has been started by this RequestID before,
+// nothing happens, and it returns that execution's id: ErrDuplicate if that one has
+// another name or input. ErrNotFound if there is no such workflow.
 func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Time) (uint64, error) {
 	var id uint64
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		var w Workflow
 		if err := tx.Clauses(lockRow(tx)...).Select(workflowColumns+workflowDefinition).Where("id = ?", n.WorkflowID).Take(&w).Error; err != nil {
 			return err
+		}
+		// The lock on the workflow keeps out others with the same id.
+		if n.RequestID != "" {
+			found, err := startedBy(tx, n)
+			if err != nil || found != 0 {
+				id = found
+				return err
+			}
 		}
 		v, err := ensureVersion(tx, w, now)
 		if err != nil {
@@ -107,6 +123,9 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Ti
 			WorkflowID: w.ID, WorkflowVersionID: &v.ID, Name: n.Name, Status: ExecutionScheduled, Attempt: 1,
 			Input: n.Input, Output: emptyJSON, WakeAt: &at, CreatedAt: at, UpdatedAt: at,
 		}
+		if n.RequestID != "" {
+			e.RequestID = &n.RequestID
+		}
 		if err := tx.Omit("WorkflowName", "WorkflowVersion").Create(&e).Error; err != nil {
 			return err
 		}
@@ -114,6 +133,21 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Ti
 		return insertEvents(tx, []ExecutionEvent{{WorkflowExecutionID: id, At: at, Type: EventExecutionScheduled, Actor: n.Actor}})
 	})
 	return id, translate(err, "start workflow %d", n.WorkflowID)
+}
+
+// startedBy returns the id of the execution that n's RequestID has started before,
+// 0 if none.
+func startedBy(tx *gorm.DB, n NewExecution) (uint64, error) {
+	var e WorkflowExecution
+	err := tx.Select("id, name, input").Where("workflow_id = ? AND request_id = ?", n.WorkflowID, n.RequestID).Take(&e).Error
+	switch {
+	case err != nil:
+		return 0, notFoundIsNil(err)
+	case e.Name != n.Name || e.Input != n.Input:
+		return 0, fmt.Errorf("request id %q has started execution %d, with another name or input: %w", n.RequestID, e.ID, ErrDuplicate)
+	default:
+		return e.ID, nil
+	}
 }
 
 // emptyJSON is the input and the output of whoever gave none.

@@ -140,3 +140,58 @@ func TestExecutionInsertedBySQL(t *testing.T) {
 		}
 	})
 }
+
+// However often, and by however many at once, a start is repeated with its id, it
+// is one execution.
+func TestStartsWithARequestID(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		w, _, err := s.ApplyWorkflow(t.Context(), "w", "d", DefaultUserID, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, _, err := s.ApplyWorkflow(t.Context(), "other", "d", DefaultUserID, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := NewExecution{WorkflowID: w.ID, Name: "run", Input: "{}", Actor: "test", RequestID: "2026-03-01"}
+		ids := make([]uint64, 8)
+		var wg sync.WaitGroup
+		for i := range ids {
+			wg.Go(func() {
+				var err error
+				if ids[i], err = s.CreateExecution(t.Context(), start, now); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for _, id := range ids {
+			if id == 0 || id != ids[0] {
+				t.Errorf("started executions %v, want one", ids)
+				break
+			}
+		}
+		if events, err := s.Events(t.Context(), ids[0], 0, 10); err != nil || len(events) != 1 {
+			t.Errorf("events %+v, %v; want one", events, err)
+		}
+		cases := map[string]struct {
+			change    func(*NewExecution)
+			wantError error
+		}{
+			"another input":    {func(n *NewExecution) { n.Input = "[]" }, ErrDuplicate},
+			"another name":     {func(n *NewExecution) { n.Name = "walk" }, ErrDuplicate},
+			"another id":       {func(n *NewExecution) { n.RequestID = "2026-03-02" }, nil},
+			"another workflow": {func(n *NewExecution) { n.WorkflowID = other.ID }, nil},
+			"no id":            {func(n *NewExecution) { n.RequestID = "" }, nil},
+			"no id, again":     {func(n *NewExecution) { n.RequestID = "" }, nil},
+		}
+		for name, tc := range cases {
+			n := start
+			tc.change(&n)
+			id, err := s.CreateExecution(t.Context(), n, now)
+			if !errors.Is(err, tc.wantError) || (err == nil) != (tc.wantError == nil) || id == ids[0] {
+				t.Errorf("%s: execution %d, %v; want another execution, or %v", name, id, err, tc.wantError)
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package jobapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -15,6 +16,9 @@ import (
 // width of its column.
 const maxExecutionName = 255
 
+// maxRequestID is how long a request's id may be, likewise.
+const maxRequestID = 255
+
 // emptyInput is the input of whoever sends none.
 const emptyInput = "{}"
 
@@ -27,7 +31,10 @@ func (s *Server) StartWorkflow(ctx context.Context, req *pb.WorkflowStartRequest
 	if err := checkJSON("input", input, limit{s.cfg.MaxInputBytes, "jobapi.max-input-bytes"}); err != nil {
 		return nil, err
 	}
-	if err := checkName(req.GetExecName()); err != nil {
+	if err := checkText("exec_name", req.GetExecName(), maxExecutionName); err != nil {
+		return nil, err
+	}
+	if err := checkRequestID(req.GetRequestId()); err != nil {
 		return nil, err
 	}
 	w, err := s.workflow(ctx, req.GetWorkflowId(), req.GetWorkflowName())
@@ -43,22 +50,33 @@ func (s *Server) StartWorkflow(ctx context.Context, req *pb.WorkflowStartRequest
 		name = w.Name
 	}
 	id, err := s.store.CreateExecution(ctx, dao.NewExecution{
-		WorkflowID: w.ID, Name: name, Input: string(input), Actor: callerOf(ctx).actor(),
+		WorkflowID: w.ID, Name: name, Input: string(input), Actor: callerOf(ctx).actor(), RequestID: req.GetRequestId(),
 	}, s.cfg.Now())
+	if errors.Is(err, dao.ErrDuplicate) {
+		return nil, refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, with another name or input: use a new id for each start", req.GetRequestId(), w.Name, w.ID)
+	}
 	if err != nil {
 		return nil, named(err, "workflow %d", w.ID)
 	}
 	return &pb.WorkflowStartResponse{Id: id}, nil
 }
 
-func checkName(name string) error {
-	if n := utf8.RuneCountInString(name); n > maxExecutionName {
-		return refuse(errInvalid, "exec_name has %d characters: at most %d are allowed", n, maxExecutionName)
+// checkText checks a field that people read.
+func checkText(field, text string, limit int) error {
+	if n := utf8.RuneCountInString(text); n > limit {
+		return refuse(errInvalid, "%s has %d characters: at most %d are allowed", field, n, limit)
 	}
-	if strings.ContainsFunc(name, misleads) {
-		return refuse(errInvalid, "exec_name %q has control characters, or such that turn the direction of text: leave them out", name)
+	if strings.ContainsFunc(text, misleads) {
+		return refuse(errInvalid, "%s %q has control characters, or such that turn the direction of text: leave them out", field, text)
 	}
 	return nil
+}
+
+func checkRequestID(id string) error {
+	if strings.TrimSpace(id) != id {
+		return refuse(errInvalid, "request_id %q begins or ends with space, which databases compare differently: leave it out", id)
+	}
+	return checkText("request_id", id, maxRequestID)
 }
 
 // misleads tells characters that make a name look like what it is not.

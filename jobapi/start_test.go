@@ -60,27 +60,34 @@ func TestStartWorkflowRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	first := startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowId: id, RequestId: "used"})
+	if again := startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowId: id, RequestId: "used"}); again != first {
+		t.Errorf("a repeated start gave execution %d, want %d", again, first)
+	}
 	tests := map[string]struct {
 		req  *pb.WorkflowStartRequest
 		code codes.Code
 		text string
 	}{
-		"no workflow":                    {&pb.WorkflowStartRequest{}, codes.InvalidArgument, "which workflow"},
-		"unknown id":                     {&pb.WorkflowStartRequest{WorkflowId: 99}, codes.NotFound, "there is no workflow 99"},
-		"an id no database has":          {&pb.WorkflowStartRequest{WorkflowId: 1 << 63}, codes.InvalidArgument, "workflow_id 9223372036854775808 is no id"},
-		"unknown name":                   {&pb.WorkflowStartRequest{WorkflowName: "weekly"}, codes.NotFound, `there is no workflow "weekly"`},
-		"id and name disagree":           {&pb.WorkflowStartRequest{WorkflowId: id, WorkflowName: "weekly"}, codes.InvalidArgument, `is named "nightly"`},
-		"input is not JSON":              {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(`{"a": 1`)}, codes.InvalidArgument, "the input is not JSON: unexpected end"},
-		"input is two values":            {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(`{} {}`)}, codes.InvalidArgument, "not JSON"},
-		"input is blank":                 {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(` `)}, codes.InvalidArgument, "not JSON"},
-		"input is not UTF-8":             {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte("\"\xff\"")}, codes.InvalidArgument, "not UTF-8"},
-		"input nested too deeply":        {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(strings.Repeat("[", 900))}, codes.InvalidArgument, "not JSON"},
-		"input one byte too long":        {&pb.WorkflowStartRequest{WorkflowId: id, Input: quoted(1001)}, codes.InvalidArgument, "1001 bytes, at most 1000 are allowed"},
-		"input above gRPC's own default": {&pb.WorkflowStartRequest{WorkflowId: id, Input: quoted(5 << 20)}, codes.InvalidArgument, "jobapi.max-input-bytes"},
-		"name too long":                  {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: strings.Repeat("é", 256)}, codes.InvalidArgument, "256 characters"},
-		"name with a newline":            {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: "a\nb"}, codes.InvalidArgument, "control characters"},
-		"name that turns direction":      {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: "a\u202eb"}, codes.InvalidArgument, "direction of text"},
-		"broken definition":              {&pb.WorkflowStartRequest{WorkflowId: broken.ID}, codes.FailedPrecondition, `definition of workflow "broken"`},
+		"a request id of something else":  {&pb.WorkflowStartRequest{WorkflowId: id, RequestId: "used", Input: []byte("[]")}, codes.AlreadyExists, "use a new id"},
+		"a long request id":               {&pb.WorkflowStartRequest{WorkflowId: id, RequestId: strings.Repeat("x", 256)}, codes.InvalidArgument, "request_id has 256 characters"},
+		"a request id that ends in space": {&pb.WorkflowStartRequest{WorkflowId: id, RequestId: "x "}, codes.InvalidArgument, "begins or ends with space"},
+		"no workflow":                     {&pb.WorkflowStartRequest{}, codes.InvalidArgument, "which workflow"},
+		"unknown id":                      {&pb.WorkflowStartRequest{WorkflowId: 99}, codes.NotFound, "there is no workflow 99"},
+		"an id no database has":           {&pb.WorkflowStartRequest{WorkflowId: 1 << 63}, codes.InvalidArgument, "workflow_id 9223372036854775808 is no id"},
+		"unknown name":                    {&pb.WorkflowStartRequest{WorkflowName: "weekly"}, codes.NotFound, `there is no workflow "weekly"`},
+		"id and name disagree":            {&pb.WorkflowStartRequest{WorkflowId: id, WorkflowName: "weekly"}, codes.InvalidArgument, `is named "nightly"`},
+		"input is not JSON":               {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(`{"a": 1`)}, codes.InvalidArgument, "the input is not JSON: unexpected end"},
+		"input is two values":             {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(`{} {}`)}, codes.InvalidArgument, "not JSON"},
+		"input is blank":                  {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(` `)}, codes.InvalidArgument, "not JSON"},
+		"input is not UTF-8":              {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte("\"\xff\"")}, codes.InvalidArgument, "not UTF-8"},
+		"input nested too deeply":         {&pb.WorkflowStartRequest{WorkflowId: id, Input: []byte(strings.Repeat("[", 900))}, codes.InvalidArgument, "not JSON"},
+		"input one byte too long":         {&pb.WorkflowStartRequest{WorkflowId: id, Input: quoted(1001)}, codes.InvalidArgument, "1001 bytes, at most 1000 are allowed"},
+		"input above gRPC's own default":  {&pb.WorkflowStartRequest{WorkflowId: id, Input: quoted(5 << 20)}, codes.InvalidArgument, "jobapi.max-input-bytes"},
+		"name too long":                   {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: strings.Repeat("é", 256)}, codes.InvalidArgument, "256 characters"},
+		"name with a newline":             {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: "a\nb"}, codes.InvalidArgument, "control characters"},
+		"name that turns direction":       {&pb.WorkflowStartRequest{WorkflowId: id, ExecName: "a\u202eb"}, codes.InvalidArgument, "direction of text"},
+		"broken definition":               {&pb.WorkflowStartRequest{WorkflowId: broken.ID}, codes.FailedPrecondition, `definition of workflow "broken"`},
 	}
 	t.Run("calls", func(t *testing.T) {
 		for name, tc := range tests {
@@ -94,8 +101,8 @@ func TestStartWorkflowRefuses(t *testing.T) {
 			})
 		}
 	})
-	if es, err := store.Executions(t.Context(), dao.ExecutionFilter{Limit: 10}); err != nil || len(es) != 0 {
-		t.Errorf("executions %v, %v: want none", es, err)
+	if es, err := store.Executions(t.Context(), dao.ExecutionFilter{Limit: 10}); err != nil || len(es) != 1 {
+		t.Errorf("executions %v, %v: want the first only", es, err)
 	}
 }
 

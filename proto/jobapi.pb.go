@@ -198,7 +198,11 @@ type WorkflowStartRequest struct {
 	// JSON; empty: {}.
 	Input []byte `protobuf:"bytes,3,opt,name=input,proto3" json:"input,omitempty"`
 	// Instead of workflow_id, the workflow's name.
-	WorkflowName  string `protobuf:"bytes,4,opt,name=workflow_name,json=workflowName,proto3" json:"workflow_name,omitempty"`
+	WorkflowName string `protobuf:"bytes,4,opt,name=workflow_name,json=workflowName,proto3" json:"workflow_name,omitempty"`
+	// The caller's own id of this start, such as the day that a nightly run is for.
+	// Whatever is started again by the same id, because an answer was lost, say, is
+	// the same execution of that workflow. Empty: each call starts one.
+	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -257,6 +261,13 @@ func (x *WorkflowStartRequest) GetInput() []byte {
 func (x *WorkflowStartRequest) GetWorkflowName() string {
 	if x != nil {
 		return x.WorkflowName
+	}
+	return ""
+}
+
+func (x *WorkflowStartRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
 	}
 	return ""
 }
@@ -1496,13 +1507,15 @@ var File_jobapi_proto protoreflect.FileDescriptor
 
 const file_jobapi_proto_rawDesc = "" +
 	"\n" +
-	"\fjobapi.proto\x12\x06jobapi\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\x01\n" +
+	"\fjobapi.proto\x12\x06jobapi\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n" +
 	"\x14WorkflowStartRequest\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\x04R\n" +
 	"workflowId\x12\x1b\n" +
 	"\texec_name\x18\x02 \x01(\tR\bexecName\x12\x14\n" +
 	"\x05input\x18\x03 \x01(\fR\x05input\x12#\n" +
-	"\rworkflow_name\x18\x04 \x01(\tR\fworkflowName\"'\n" +
+	"\rworkflow_name\x18\x04 \x01(\tR\fworkflowName\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\"'\n" +
 	"\x15WorkflowStartResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"F\n" +
 	"\x17TaskOutputRecordRequest\x12\x17\n" +

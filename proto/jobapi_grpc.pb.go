@@ -43,7 +43,8 @@ const (
 type JobapiClient interface {
 	// StartWorkflow schedules an execution of a workflow. NotFound if there is no
 	// such workflow; InvalidArgument if the input is not JSON or too large;
-	// FailedPrecondition if the stored definition is not valid.
+	// FailedPrecondition if the stored definition is not valid; AlreadyExists if
+	// request_id has started something else.
 	StartWorkflow(ctx context.Context, in *WorkflowStartRequest, opts ...grpc.CallOption) (*WorkflowStartResponse, error)
 	// RecordTaskOutput sets the output of a running task; the last one recorded
 	// counts. A task's own token may do this for that task only.
@@ -189,7 +190,8 @@ type Jobapi_GetTaskLogsClient = grpc.ServerStreamingClient[TaskLog]
 type JobapiServer interface {
 	// StartWorkflow schedules an execution of a workflow. NotFound if there is no
 	// such workflow; InvalidArgument if the input is not JSON or too large;
-	// FailedPrecondition if the stored definition is not valid.
+	// FailedPrecondition if the stored definition is not valid; AlreadyExists if
+	// request_id has started something else.
 	StartWorkflow(context.Context, *WorkflowStartRequest) (*WorkflowStartResponse, error)
 	// RecordTaskOutput sets the output of a running task; the last one recorded
 	// counts. A task's own token may do this for that task only.

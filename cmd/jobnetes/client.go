@@ -47,6 +47,12 @@ func (o *clientOptions) connect() (*client, error) {
 	return &client{JobapiClient: pb.NewJobapiClient(conn), conn: conn, to: to}, nil
 }
 
+// retries has calls tried again for some seconds while jobapi, or its database, is
+// away, as when it is being replaced. Each may be: reading changes nothing, an output
+// that is recorded twice is the same one, a start carries an id.
+const retries = `{"methodConfig": [{"name": [{"service": "jobapi.Jobapi"}], "retryPolicy": {
+  "maxAttempts": 5, "initialBackoff": "0.2s", "maxBackoff": "2s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`
+
 // dial is where every connection to jobapi is made, so that TLS has one place.
 func dial(endpoint string, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	return grpc.NewClient(endpoint, append([]grpc.DialOption{
@@ -55,6 +61,7 @@ func dial(endpoint string, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
 			MinConnectTimeout: 5 * time.Second,
 		}),
+		grpc.WithDefaultServiceConfig(retries),
 		// An execution carries the inputs and outputs of all its tasks.
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
 	}, opts...)...)

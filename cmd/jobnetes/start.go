@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strings"
 
@@ -12,20 +14,21 @@ import (
 
 func newStartCommand() *cobra.Command {
 	var (
-		name, input string
-		watching    bool
+		name, input, requestID string
+		watching               bool
 	)
 	cmd := &cobra.Command{
 		Use:   "start NAME|ID",
 		Short: "Start a workflow and print the id of the execution",
 		Example: `  jobnetes start nightly -i '{"day": "2026-03-01"}' --watch
-  jobnetes start nightly -i @input.json`,
+  jobnetes start nightly -i @input.json --request-id 2026-03-01`,
 		Args: one("the name or id of a workflow"),
 	}
 	o := clientFlags(cmd)
 	cmd.ValidArgsFunction = o.completeWorkflows
 	cmd.Flags().StringVar(&name, "name", "", "name of the execution, for people (default: the workflow's)")
 	cmd.Flags().StringVarP(&input, "input", "i", "", "input, JSON; @FILE reads a file, @- stdin (default: {})")
+	cmd.Flags().StringVar(&requestID, "request-id", "", "your own id of this start: the same id of the same workflow starts it once (default: a random one)")
 	cmd.Flags().BoolVarP(&watching, "watch", "w", false, "print what happens until the execution ends; fail if it fails")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		data, err := readValue(input, cmd.InOrStdin())
@@ -40,7 +43,8 @@ func newStartCommand() *cobra.Command {
 			return err
 		}
 		defer c.close()
-		req := &pb.WorkflowStartRequest{ExecName: name, Input: data}
+		// With an id, the call may be tried again.
+		req := &pb.WorkflowStartRequest{ExecName: name, Input: data, RequestId: cmp.Or(requestID, rand.Text())}
 		req.WorkflowId, req.WorkflowName = idOrName(args[0])
 		id, err := c.start(cmd.Context(), args[0], req)
 		if err != nil {

@@ -115,6 +115,23 @@ func (w *watched) count(text string) int {
 	return len(slices.DeleteFunc(slices.Clone(w.seen), func(line string) bool { return !strings.Contains(line, text) }))
 }
 
+// A cron job that is run twice, or after an answer that was lost, starts once.
+func TestStartOnce(t *testing.T) {
+	t.Parallel()
+	s := setup(t, nil)
+	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+	for range 2 {
+		if got := s.mustRun("start", "nightly", "--request-id", "2026-03-01"); got != "1\n" {
+			t.Errorf("printed %q, want the first execution's id", got)
+		}
+	}
+	_, _, err := s.run("start", "nightly", "--request-id", "2026-03-01", "-i", "[]")
+	wantError(t, err, "use a new id")
+	if got := s.mustRun("start", "nightly"); got != "2\n" {
+		t.Errorf("printed %q, want a new execution's id", got)
+	}
+}
+
 func TestStartWatch(t *testing.T) {
 	t.Parallel()
 	s := setup(t, nil)
