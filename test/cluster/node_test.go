@@ -2,12 +2,14 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -139,21 +141,42 @@ func TestUpRecoversAndDownLeavesNothing(t *testing.T) {
 	if said := run("up"); !strings.Contains(said, "export KUBECONFIG="+dir+"/kubeconfig") {
 		t.Errorf("up said %q, want it to say how to reach the cluster", said)
 	}
-	pid := served(t, dir)
+	first := served(t, dir)
 	run("up") // changes nothing
-	if again := served(t, dir); again != pid {
-		t.Errorf("process %d serves after a second up, want %d still", again, pid)
+	if again := served(t, dir); again != first {
+		t.Errorf("process %+v serves after a second up, want %+v still", again, first)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(first.pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	run("up")
+	run("up") // must not take the ready file of the first for its own
+	if ready, err := isReady(dir); err != nil || !ready || served(t, dir) == first {
+		t.Errorf("after a crash and an up the cluster is ready: %t, %v, served by %+v", ready, err, served(t, dir))
+	}
 	c, err := connect(filepath.Join(dir, "kubeconfig"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := nodeReady(t.Context(), c.Client); err != nil {
 		t.Errorf("after a crash: %v", err)
+	}
+	// An up that comes while the cluster is being ended gives one that stays.
+	downAgain := exec.CommandContext(t.Context(), command, "down", "--dir", dir)
+	if err := downAgain.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for ready := true; ready && err == nil; { // it has been asked to end
+		ready, err = isReady(dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	run("up")
+	if err := downAgain.Wait(); err != nil {
+		t.Error(err)
+	}
+	if ready, err := isReady(dir); err != nil || !ready {
+		t.Errorf("after a down and an up at once the cluster is ready: %t, %v", ready, err)
 	}
 	run("down")
 	run("down") // there is none
@@ -174,24 +197,83 @@ func TestUpRecoversAndDownLeavesNothing(t *testing.T) {
 }
 
 // served gives the process that serves the cluster in dir.
-func served(t *testing.T, dir string) int {
+func served(t *testing.T, dir string) owner {
 	t.Helper()
-	text, err := os.ReadFile(dir + ".lock")
+	o, running, err := ownerOf(dir)
+	if err != nil || !running {
+		t.Fatalf("no process serves the cluster in %s: %v", dir, err)
+	}
+	return o
+}
+
+// One process has the lock, whoever asks about it meanwhile; and it is free when
+// that process is killed, with what it wrote still there.
+func TestLock(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "cluster")
+	ask := func() (owner, bool) {
+		o, running, err := ownerOf(dir)
+		if err != nil {
+			t.Error(err)
+		}
+		return o, running
+	}
+	if o, running := ask(); running {
+		t.Errorf("%+v has a lock that nobody has taken", o)
+	}
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				ask()
+			}
+		}
+	})
+	var last owner
+	for range 200 {
+		l, err := takeLock(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := takeLock(dir); !errors.Is(err, errRunning) {
+			t.Fatalf("a second one took the lock: %v", err)
+		}
+		if o, running := ask(); !running || o != l.own || o == last {
+			t.Fatalf("the lock is said to be of %+v (%t), want %+v", o, running, l.own)
+		}
+		last = l.own
+		if err := l.file.Close(); err != nil { // as a crash does
+			t.Fatal(err)
+		}
+		if o, running := ask(); running {
+			t.Fatalf("%+v still has the lock", o)
+		}
+	}
+	close(stop)
+	asking.Wait()
+	l, err := takeLock(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pid int
-	if _, err := fmt.Sscan(string(text), &pid); err != nil {
-		t.Fatalf("read the lock of the cluster: %q: %v", text, err)
+	if err := l.release(); err != nil {
+		t.Error(err)
 	}
-	return pid
+	if left, err := filepath.Glob(dir + "*"); err != nil || len(left) > 0 {
+		t.Errorf("%v is left (%v)", left, err)
+	}
 }
 
 func TestFoldersThatCannotBe(t *testing.T) {
 	t.Parallel()
 	full := t.TempDir()
-	if err := os.WriteFile(filepath.Join(full, "letter.txt"), nil, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"letter.txt", "images", "box.json", readyFile} {
+		if err := os.WriteFile(filepath.Join(full, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	cases := map[string]struct {
 		do   func() error
@@ -199,6 +281,7 @@ func TestFoldersThatCannotBe(t *testing.T) {
 	}{
 		"hidden by the box":  {func() error { _, err := checkFolder("/var/lib/x"); return err }, "has a /var/lib of its own"},
 		"too long":           {func() error { _, err := checkFolder("/tmp/" + strings.Repeat("x", 80)); return err }, "choose a shorter one"},
+		"a quote":            {func() error { _, err := checkFolder(`/tmp/q"uote`); return err }, `"\"uote" is not for the settings`},
 		"somebody's":         {func() error { return remove(full) }, "not a cluster's"},
 		"load, none running": {func() error { return Load(t.Context(), filepath.Join("/tmp", "no-such-cluster"), []string{"x"}) }, "no cluster is running"},
 	}

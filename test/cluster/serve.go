@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,13 +26,19 @@ import (
 const BoxArg = "run-in-box"
 
 // readyFile is written when the node can run pods.
+// It holds the run of the process that serves the cluster.
 const readyFile = "ready"
+
+// marker is a file that says that a folder is a cluster's, to be removed with all
+// that is in it. It is the first to be made and the last to be removed.
+const marker = ".jobnetes-cluster"
 
 // boxed is what the box is told, by the file box.json in the cluster's folder.
 type boxed struct {
 	Programs  programs
 	Images    []string // tarballs
 	Simulated int      // nodes
+	Run       string   // for the file ready
 }
 
 // boxName gives the name of the box of the cluster in dir, the same each time.
@@ -48,7 +55,7 @@ func Serve(ctx context.Context, dir string, simulated int) (err error) {
 	if err != nil {
 		return err
 	}
-	lock, err := takeLock(dir)
+	l, err := takeLock(dir)
 	if err != nil {
 		return err
 	}
@@ -56,12 +63,12 @@ func Serve(ctx context.Context, dir string, simulated int) (err error) {
 		if os.Getenv(machine.Keep) == "" {
 			err = errors.Join(err, remove(dir))
 		}
-		err = errors.Join(err, os.Remove(dir+".lock"), lock.Close())
+		err = errors.Join(err, l.release())
 	}()
 	if err := remove(dir); err != nil {
 		return err
 	}
-	if err := prepare(ctx, dir, simulated); err != nil {
+	if err := prepare(ctx, dir, simulated, l.own.run); err != nil {
 		return err
 	}
 	b, err := box.Start(box.Config{
@@ -70,6 +77,8 @@ func Serve(ctx context.Context, dir string, simulated int) (err error) {
 	if err != nil {
 		return err
 	}
+	// Before all else, so that nobody takes it for a cluster that stays.
+	defer context.AfterFunc(ctx, func() { _ = os.Remove(filepath.Join(dir, readyFile)) })()
 	err = b.Wait(ctx)
 	if ctx.Err() != nil {
 		err = nil
@@ -78,8 +87,11 @@ func Serve(ctx context.Context, dir string, simulated int) (err error) {
 }
 
 // prepare makes the folder and all that the box needs in it.
-func prepare(ctx context.Context, dir string, simulated int) error {
+func prepare(ctx context.Context, dir string, simulated int, run string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, marker), nil, 0o600); err != nil {
 		return err
 	}
 	built, err := buildPrograms(ctx)
@@ -90,7 +102,7 @@ func prepare(ctx context.Context, dir string, simulated int) error {
 	if err != nil {
 		return err
 	}
-	told := boxed{Programs: built, Simulated: simulated}
+	told := boxed{Programs: built, Simulated: simulated, Run: run}
 	for _, image := range made {
 		told.Images = append(told.Images, image.Tarball)
 	}
@@ -130,7 +142,7 @@ func RunInBox(ctx context.Context, dir string) error {
 	if err := addSimulated(startCtx, c.Client, told.Simulated); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, readyFile), nil, 0o600); err != nil {
+	if err := writeReady(dir, told.Run); err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -159,6 +171,9 @@ func ownAddress() (string, error) {
 	return "", errors.New("this box has no address but loopback")
 }
 
+// plain are the characters of a cluster's folder, and their capitals.
+const plain = "abcdefghijklmnopqrstuvwxyz0123456789/-_."
+
 // checkFolder gives dir as an absolute path. A box has its own /run, /var/lib
 // and /var/log, so a folder there would not be the same inside and outside; and
 // the path of a socket is limited.
@@ -172,6 +187,9 @@ func checkFolder(dir string) (string, error) {
 			return "", fmt.Errorf("folder %s: the cluster has a %s of its own: choose a folder elsewhere", dir, own)
 		}
 	}
+	if i := strings.IndexFunc(dir, func(r rune) bool { return !strings.ContainsRune(plain, unicode.ToLower(r)) }); i >= 0 {
+		return "", fmt.Errorf("folder %s: %q is not for the settings that the path goes into: choose one of letters, digits and %q", dir, dir[i:], plain[36:])
+	}
 	const limit = 80 // of the 107 bytes that the path of a Unix socket may have
 	if len(dir) > limit {
 		return "", fmt.Errorf("folder %s: its path has more than %d bytes, too many for sockets in it: choose a shorter one", dir, limit)
@@ -179,29 +197,37 @@ func checkFolder(dir string) (string, error) {
 	return dir, nil
 }
 
-// remove removes what a cluster that has ended has left.
-func remove(dir string) error {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return box.Clean(boxName(dir))
+// writeReady writes the file ready, whole at once.
+func writeReady(dir, run string) error {
+	path := filepath.Join(dir, readyFile)
+	if err := os.WriteFile(path+".new", []byte(run), 0o600); err != nil {
+		return err
 	}
-	if !isCluster(dir) {
-		return fmt.Errorf("folder %s is not empty, and not a cluster's: choose another, or remove it", dir)
-	}
-	// A box whose starter was killed may still be ending: its cgroups tell when
-	// it has.
-	return errors.Join(box.Clean(boxName(dir)), os.RemoveAll(dir))
+	return os.Rename(path+".new", path)
 }
 
-// isCluster says whether what is in the folder, if anything, is a cluster.
-func isCluster(dir string) bool {
+// remove removes what a cluster that has ended has left, and nothing else. A box
+// whose starter was killed may still be ending: its cgroups tell when it has.
+func remove(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return false
+	if errors.Is(err, fs.ErrNotExist) {
+		return box.Clean(boxName(dir))
 	}
-	for _, name := range []string{"images", "box.json"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return true
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, marker)); err != nil && len(entries) > 0 {
+		return fmt.Errorf("folder %s is not empty, and not a cluster's: choose another, or remove it", dir)
+	}
+	if err := box.Clean(boxName(dir)); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != marker {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
 		}
 	}
-	return len(entries) == 0
+	return os.RemoveAll(dir)
 }

@@ -167,7 +167,8 @@ func (c *Cluster) Relay(t testing.TB, target string) string {
 	return listener.Addr().String()
 }
 
-// relay joins a connection with one to target until one of the two ends.
+// relay joins a connection with one to target until both ways have ended: one
+// may end long before the other, as when a client has sent all.
 func relay(conn net.Conn, target string) {
 	defer func() { _ = conn.Close() }()
 	far, err := net.Dial("tcp", target)
@@ -175,14 +176,14 @@ func relay(conn net.Conn, target string) {
 		return // the pod sees that its connection ends
 	}
 	defer func() { _ = far.Close() }()
-	done := make(chan struct{}, 2)
+	var ways sync.WaitGroup
 	for _, way := range [][2]net.Conn{{conn, far}, {far, conn}} {
-		go func() {
+		ways.Go(func() {
 			_, _ = io.Copy(way[0], way[1])
-			done <- struct{}{}
-		}()
+			_ = way[0].(*net.TCPConn).CloseWrite()
+		})
 	}
-	<-done
+	ways.Wait()
 }
 
 // Load loads the images of tarballs into the node. A cluster that KUBECONFIG

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,15 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // ErrNotRunning says that a folder has no running cluster.
 var ErrNotRunning = errors.New("no cluster is running")
-
-// errRunning says that the folder has a running cluster.
-var errRunning = errors.New("a cluster is running there")
 
 // Up starts a cluster with a node in the folder dir, which goes on after this
 // process, and returns when it can run pods. One that is running already stays
@@ -34,44 +28,88 @@ func Up(ctx context.Context, dir string, simulated int) error {
 	if _, err := buildPrograms(ctx); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(dir+".log", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	ctx, cancel := context.WithTimeout(ctx, nodeTimeout+startTimeout)
+	defer cancel()
+	for {
+		ended, err := startServing(dir, simulated)
+		if err != nil {
+			return err
+		}
+		err = awaitReady(ctx, dir, logFile(dir), ended)
+		if !errors.Is(err, errGone) {
+			return err
+		}
+	}
+}
+
+// startServing starts a process that serves a cluster in dir and outlives this
+// one.
+func startServing(dir string, simulated int) (ended <-chan error, err error) {
+	log, err := os.OpenFile(logFile(dir), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command("/proc/self/exe", "serve", "--dir", dir, "--simulated-nodes", strconv.Itoa(simulated))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return err
+		return nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	return awaitReady(ctx, dir, log.Name(), ended)
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	return done, nil
 }
 
+// errGone says that the cluster of another process was waited for in vain, as when
+// it was just being ended.
+var errGone = errors.New("the cluster that was there has ended")
+
 // awaitReady waits until the cluster in dir is ready. ended tells of the process
-// that serves it, and log is its log.
+// that was started to serve it, and log is its log. It is errGone if another
+// process served one, which has ended.
 func awaitReady(ctx context.Context, dir, log string, ended <-chan error) error {
-	ctx, cancel := context.WithTimeout(ctx, nodeTimeout+startTimeout)
-	defer cancel()
 	for {
-		if _, err := os.Stat(filepath.Join(dir, readyFile)); err == nil && running(dir) {
-			return nil
+		ready, err := isReady(dir)
+		if ready || err != nil {
+			return err
+		}
+		_, running, err := ownerOf(dir)
+		if err != nil {
+			return err
+		}
+		if ended == nil && !running {
+			return errGone
 		}
 		select {
-		case err := <-ended:
-			if !running(dir) {
-				said, _ := os.ReadFile(log)
-				return fmt.Errorf("start the cluster: %w: %s", err, strings.TrimSpace(string(said)))
+		case failed := <-ended:
+			said, err := os.ReadFile(log)
+			if err != nil || !strings.Contains(string(said), errRunning.Error()) {
+				return errors.Join(fmt.Errorf("start the cluster: %w: %s", failed, strings.TrimSpace(string(said))), err)
 			}
-			ended = nil // somebody else has started it meanwhile
+			ended = nil // another process has been faster, or is not gone yet
 		case <-ctx.Done():
-			return fmt.Errorf("the cluster is not ready: %w: the logs are in %s", context.Cause(ctx), dir)
+			return fmt.Errorf("the cluster is not ready: %w: it goes on starting, `down` ends it; its logs are in %s", context.Cause(ctx), dir)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
+
+// isReady says whether the cluster that is running in dir can run pods.
+func isReady(dir string) (bool, error) {
+	o, running, err := ownerOf(dir)
+	if err != nil || !running {
+		return false, err
+	}
+	run, err := os.ReadFile(filepath.Join(dir, readyFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return string(run) == o.run, err
+}
+
+// killAfter is how long Down waits for a cluster that is asked to end.
+const killAfter = 15 * time.Second
 
 // Down ends the cluster in the folder dir and removes all of it. It is no error
 // if there is none.
@@ -80,11 +118,12 @@ func Down(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	for {
-		lock, err := takeLock(dir)
+		l, err := takeLock(dir)
 		if err == nil {
-			err = errors.Join(remove(dir), os.Remove(dir+".lock"), lock.Close())
-			if logErr := os.Remove(dir + ".log"); !errors.Is(logErr, os.ErrNotExist) {
+			err = errors.Join(remove(dir), l.release())
+			if logErr := os.Remove(logFile(dir)); !errors.Is(logErr, os.ErrNotExist) {
 				err = errors.Join(err, logErr)
 			}
 			return err
@@ -92,7 +131,11 @@ func Down(ctx context.Context, dir string) error {
 		if !errors.Is(err, errRunning) {
 			return err
 		}
-		if err := askToEnd(dir); err != nil {
+		ask := syscall.SIGTERM
+		if time.Since(began) > killAfter {
+			ask = syscall.SIGKILL // the box ends with it, and what is left is removed here
+		}
+		if err := askToEnd(dir, ask); err != nil {
 			return err
 		}
 		select {
@@ -103,18 +146,14 @@ func Down(ctx context.Context, dir string) error {
 	}
 }
 
-// askToEnd sends SIGTERM to the process that serves the cluster in dir.
-func askToEnd(dir string) error {
-	text, err := os.ReadFile(dir + ".lock")
-	if err != nil {
+// askToEnd sends a signal to the process that serves the cluster in dir.
+func askToEnd(dir string, signal syscall.Signal) error {
+	o, running, err := ownerOf(dir)
+	if err != nil || !running {
 		return err
 	}
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-	if pid <= 0 {
-		return nil // the process is just writing it
-	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("end process %d of the cluster in %s: %w", pid, dir, err)
+	if err := syscall.Kill(o.pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("end process %d of the cluster in %s: %w", o.pid, dir, err)
 	}
 	return nil
 }
@@ -125,7 +164,7 @@ func Load(ctx context.Context, dir string, tarballs []string) error {
 	if err != nil {
 		return err
 	}
-	if !running(dir) {
+	if _, running, err := ownerOf(dir); err != nil || !running {
 		return fmt.Errorf("%w in %s: start one with `make cluster`", ErrNotRunning, dir)
 	}
 	for _, tarball := range tarballs {
@@ -134,53 +173,4 @@ func Load(ctx context.Context, dir string, tarballs []string) error {
 		}
 	}
 	return nil
-}
-
-// takeLock takes the lock that the process which serves a cluster holds, and
-// notes this process in it. The lock lies beside the folder, which comes and
-// goes. The error is errRunning if another process has it.
-func takeLock(dir string) (io.Closer, error) {
-	for {
-		file, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return nil, err
-		}
-		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			if errors.Is(err, unix.EWOULDBLOCK) {
-				err = errRunning
-			}
-			return nil, errors.Join(fmt.Errorf("lock %s.lock: %w", dir, err), file.Close())
-		}
-		if isAt(file, dir+".lock") {
-			err = errors.Join(file.Truncate(0), writeID(file))
-			return file, err
-		}
-		_ = file.Close() // Down has removed it meanwhile
-	}
-}
-
-// isAt says whether an open file is still the one at path.
-func isAt(file *os.File, path string) bool {
-	opened, err := file.Stat()
-	if err != nil {
-		return false
-	}
-	there, err := os.Stat(path)
-	return err == nil && os.SameFile(opened, there)
-}
-
-// writeID writes this process's id.
-func writeID(w io.Writer) error {
-	_, err := fmt.Fprintln(w, os.Getpid())
-	return err
-}
-
-// running says whether a process serves the cluster in dir.
-func running(dir string) bool {
-	file, err := os.Open(dir + ".lock")
-	if err != nil {
-		return false
-	}
-	defer func() { _ = file.Close() }()
-	return unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil
 }
