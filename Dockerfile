@@ -1,7 +1,7 @@
 # The image of jobnetes: its binary and nothing else, without a shell, as a user
 # without rights. The same as that of `make images`, which needs no Docker.
 #
-#   docker build --build-arg VERSION="$(git describe --tags --always)" --build-arg REVISION="$(git rev-parse HEAD)" --tag REGISTRY/jobnetes:TAG .
+#   docker build --build-arg VERSION="$(git describe --tags --always --dirty)" --build-arg REVISION="$(git rev-parse HEAD)" --tag REGISTRY/jobnetes:TAG .
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./

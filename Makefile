@@ -16,7 +16,7 @@ SAMPLES := $(sort $(wildcard example/*.json example/*.yaml))
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "%-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "%-12s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## build bin/jobnetes
@@ -42,7 +42,7 @@ cluster: ## start a Kubernetes with a real node on this machine (Debian, root), 
 	bin/cluster up $(CLUSTER)
 
 .PHONY: cluster-down
-cluster-down: ## end it, and remove all of it
+cluster-down: ## end it, and remove all of it but the programs in the user's cache
 	$(GO) build -o bin/cluster ./test/cluster/cmd/cluster
 	bin/cluster down $(CLUSTER)
 

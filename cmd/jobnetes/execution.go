@@ -73,7 +73,7 @@ func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
 		return err
 	}
 	if e.GetErrorMsg() != "" {
-		lines = append([][2]string{{"error", oneLine(e.GetErrorMsg())}}, lines...)
+		lines = append([][2]string{{"error", errorLine(e.GetErrorMsg())}}, lines...)
 	}
 	for _, line := range lines {
 		if _, err := fmt.Fprintf(w, "%-10s%s\n", line[0]+":", line[1]); err != nil {

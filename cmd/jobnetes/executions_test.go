@@ -77,7 +77,7 @@ func TestExecution(t *testing.T) {
 		t.Errorf("it begins with\n%s\n%s", lines[0], lines[1])
 	}
 	last := lines[len(lines)-2]
-	if strings.Join(strings.Fields(last), " ") != "extract 1 kube-job failed 1m30s JobFailed: exit code 1 near [31mthe end" {
+	if strings.Join(strings.Fields(last), " ") != "extract 1 kube-job failed 1m30s JobFailed: exit code 1 | near [31mthe end" {
 		t.Errorf("task %q", last)
 	}
 

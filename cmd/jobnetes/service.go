@@ -22,6 +22,9 @@ import (
 	"github.com/jobnetes/jobnetes/setting"
 )
 
+// logJSON is the value of log.format for machines.
+const logJSON = "json"
+
 // serviceCommand is a subcommand that reads the settings and then runs until
 // its context ends.
 func serviceCommand(use, short string, run func(ctx context.Context, s setting.Settings, log *slog.Logger) error) *cobra.Command {
@@ -38,7 +41,12 @@ func serviceCommand(use, short string, run func(ctx context.Context, s setting.S
 			if s.File != "" {
 				log.Info("settings read", "file", s.File)
 			}
-			return run(cmd.Context(), s, log)
+			err = run(cmd.Context(), s, log)
+			if err != nil && s.Log.Format == logJSON { // for whatever reads the log
+				log.Error("the service ends with an error", "error", err)
+				return errSaid
+			}
+			return err
 		},
 	}
 	configFlag(c, &config)
@@ -52,7 +60,7 @@ func configFlag(c *cobra.Command, config *string) {
 func newLogger(w io.Writer, s setting.Settings) *slog.Logger {
 	level, _ := s.LogLevel() // has been checked
 	opts := &slog.HandlerOptions{Level: level}
-	if s.Log.Format == "json" {
+	if s.Log.Format == logJSON {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(slog.NewTextHandler(w, opts))

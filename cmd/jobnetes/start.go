@@ -95,7 +95,7 @@ func (c *client) startWatching(cmd *cobra.Command, o *clientOptions, id uint64) 
 		_, err = fmt.Fprintf(out, "execution %d success, output:\n%s\n", id, execution.GetOutput())
 	}
 	if err == nil && execution.GetStatus() != pb.ExecutionStatus_EXECUTION_STATUS_SUCCESS {
-		err = fmt.Errorf("execution %d %s: %s", id, executionStatus(execution.GetStatus()), oneLine(execution.GetErrorMsg()))
+		err = fmt.Errorf("execution %d %s: %s", id, executionStatus(execution.GetStatus()), errorLine(execution.GetErrorMsg()))
 	}
 	return err
 }

@@ -162,7 +162,7 @@ func TestStartWatchFailure(t *testing.T) {
 	m.finish(dao.ExecutionFailed)
 	wantError(t, run.rest(), "execution 1 failed: task extract failed: exit code 1")
 	// What a job says must not reach the terminal as it is.
-	if run.count("TaskFailed          extract (task 1)  JobFailed: exit code 1 near [31mthe end") != 1 {
+	if run.count("TaskFailed          extract (task 1)  JobFailed: exit code 1 | near [31mthe end") != 1 {
 		t.Errorf("printed:\n%s", strings.Join(run.seen, "\n"))
 	}
 }

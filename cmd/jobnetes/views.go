@@ -201,6 +201,18 @@ func duration(start, end *timestamppb.Timestamp, now time.Time) string {
 	}
 }
 
+// errorLine makes an error message fit a line, with marks where its lines end: it may
+// have the last lines of a log.
+func errorLine(s string) string {
+	var lines []string
+	for line := range strings.Lines(s) {
+		if line = oneLine(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.ReplaceAll(strings.Join(lines, " | "), ": | ", ": ")
+}
+
 // oneLine makes a text fit a line of a terminal: jobs write error messages, so
 // they may hold anything.
 func oneLine(s string) string {

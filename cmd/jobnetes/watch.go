@@ -96,7 +96,7 @@ func eventLine(e *pb.ExecutionEvent) string {
 
 // why joins a reason and a message, either of which may be missing.
 func why(reason, message string) string {
-	reason, message = oneLine(reason), oneLine(message)
+	reason, message = oneLine(reason), errorLine(message)
 	if reason != "" && message != "" {
 		return reason + ": " + message
 	}

@@ -47,16 +47,19 @@ tasks:
 // are started: nothing is lost, and nothing started twice.
 func (in *installation) testRollingRestart(t *testing.T) {
 	call := in.call(t)
-	request := func(definition string) func(int) *pb.WorkflowStartRequest {
+	request := func(definition string) func(string, int) *pb.WorkflowStartRequest {
 		id := in.apply(t, in.definition([]byte(definition)))
-		return func(n int) *pb.WorkflowStartRequest {
-			return &pb.WorkflowStartRequest{WorkflowId: id, Input: fmt.Appendf(nil, `{"number": %d}`, n)}
+		return func(requestID string, n int) *pb.WorkflowStartRequest {
+			return &pb.WorkflowStartRequest{WorkflowId: id, Input: fmt.Appendf(nil, `{"number": %d}`, n), RequestId: requestID}
 		}
 	}
+	// Those that are tried again have an id, without which an answer that is lost
+	// could make two of one.
+	named := func(n int) string { return fmt.Sprintf("start %d", n) }
 	steady, undecided := request(steady), request(undecided)
-	slow := &starter{every: 2 * time.Second, start: func(n int) (*pb.WorkflowStartResponse, error) { return in.StartWorkflow(call, steady(n)) }}
-	often := &starter{every: 50 * time.Millisecond, start: func(n int) (*pb.WorkflowStartResponse, error) { return in.StartWorkflow(call, undecided(n)) }}
-	anew := &starter{every: 50 * time.Millisecond, start: func(n int) (*pb.WorkflowStartResponse, error) { return in.startAnew(call, undecided(n)) }}
+	slow := &starter{every: 2 * time.Second, start: func(n int) (*pb.WorkflowStartResponse, error) { return in.StartWorkflow(call, steady(named(n), n)) }}
+	often := &starter{every: 50 * time.Millisecond, start: func(n int) (*pb.WorkflowStartResponse, error) { return in.StartWorkflow(call, undecided(named(n), n)) }}
+	anew := &starter{every: 50 * time.Millisecond, start: func(n int) (*pb.WorkflowStartResponse, error) { return in.startAnew(call, undecided("", n)) }}
 
 	for range 10 {
 		if err := slow.once(); err != nil {
