@@ -34,7 +34,7 @@ type Transition struct {
 func (s *Store) Commit(ctx context.Context, l Lease, e *WorkflowExecution, ts []Transition, now time.Time) error {
 	at := micros(now)
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := commitExecution(tx, l, e, at); err != nil {
+		if err := commitExecution(tx, l, e, ts, at); err != nil {
 			return err
 		}
 		fresh, err := insertTasks(tx, e, ts, at)
@@ -50,14 +50,20 @@ func (s *Store) Commit(ctx context.Context, l Lease, e *WorkflowExecution, ts []
 }
 
 // commitExecution comes first: it fences the whole transaction, and its row
-// lock keeps a claim waiting until this has ended.
-func commitExecution(tx *gorm.DB, l Lease, e *WorkflowExecution, at time.Time) error {
+// lock keeps a claim waiting until this has ended. An execution begins once: an
+// earlier commit under the same lease, whose answer was lost, may have been
+// carried out after the rows were read again.
+func commitExecution(tx *gorm.DB, l Lease, e *WorkflowExecution, ts []Transition, at time.Time) error {
+	from := []ExecutionStatus{ExecutionScheduled, ExecutionRunning}
+	if slices.ContainsFunc(ts, func(t Transition) bool { return t.Type == EventExecutionStarted }) {
+		from = from[:1]
+	}
 	set := "status = ?, output = ?, error_msg = ?, started_at = ?, ended_at = ?, updated_at = ?"
 	if e.Status.Ended() {
 		set += ", lease_owner = NULL, lease_until = NULL, wake_at = NULL"
 	}
-	return one(tx.Exec("UPDATE workflow_executions SET "+set+" WHERE id = ? AND lease_owner = ? AND lease_epoch = ? AND status IN (?, ?)",
-		e.Status, e.Output, e.ErrorMsg, e.StartedAt, e.EndedAt, at, e.ID, l.Owner, l.Epoch, ExecutionScheduled, ExecutionRunning))
+	return one(tx.Exec("UPDATE workflow_executions SET "+set+" WHERE id = ? AND lease_owner = ? AND lease_epoch = ? AND status IN ?",
+		e.Status, e.Output, e.ErrorMsg, e.StartedAt, e.EndedAt, at, e.ID, l.Owner, l.Epoch, from))
 }
 
 // insertTasks inserts the tasks that started, in order, so that those they

@@ -145,6 +145,25 @@ func TestTaskCannotStartTwice(t *testing.T) {
 	})
 }
 
+// A commit whose answer was lost may be carried out after the rows were read again,
+// under the same lease: then the execution has begun, and does not once more.
+func TestAnExecutionBeginsOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		s.start(t, l, e)
+		later := now.Add(time.Minute)
+		e.StartedAt = &later
+		err := s.Commit(t.Context(), l, e, []Transition{{Type: EventExecutionStarted}}, later)
+		if !errors.Is(err, ErrConflict) {
+			t.Errorf("Commit: %v, want ErrConflict", err)
+		}
+		got, err := s.Execution(t.Context(), e.ID)
+		if err != nil || !got.StartedAt.Equal(now) {
+			t.Errorf("started at %v, %v; want %v", got.StartedAt, err, now)
+		}
+	})
+}
+
 func TestMarkLaunched(t *testing.T) {
 	onEach(t, func(t *testing.T, s bundle) {
 		l, e := s.claimed(t)

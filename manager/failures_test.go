@@ -152,6 +152,25 @@ func TestAPIServerAnswers500(t *testing.T) {
 	m.reconcile(t.Context(), 1)
 }
 
+// A note that a Job exists may be written though its answer is lost. If somebody
+// deletes the Job meanwhile, it must not be made again: here, by a second Create,
+// which is not expected.
+func TestNoteWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	m := newMocked(t)
+	m.loads(1)
+	m.jobs.EXPECT().Cached(gomock.Any()).AnyTimes().Return(nil)
+	m.commits()
+	m.creates(nil)
+	note := m.store.EXPECT().MarkLaunched(gomock.Any(), gomock.Any(), uint64(5), "u1", gomock.Any())
+	note.Return(fmt.Errorf("note the Job of task 5: %w", dao.ErrUnavailable))
+	m.reconcile(t.Context(), 1)
+
+	m.now = m.now.Add(time.Second)
+	m.store.EXPECT().MarkLaunched(gomock.Any(), gomock.Any(), uint64(5), "u1", gomock.Any()).After(note).Return(nil)
+	m.reconcile(t.Context(), 1)
+}
+
 // A manager whose lease has run out by its own clock creates no Job.
 func TestNoJobWithoutALease(t *testing.T) {
 	t.Parallel()

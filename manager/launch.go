@@ -13,9 +13,8 @@ import (
 	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
-// launch makes sure that the Job of a running task exists: it creates it, or
-// adopts the one that an earlier pass, here or in another manager, has created
-// without living to note it. It returns the Job, or why there can never be one.
+// launch makes sure that the Job of a running task exists, and that its row says
+// so. It returns the Job, or why there can never be one.
 func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (*batchv1.Job, *observed, error) {
 	// Not after the lease's end, when another manager may have ended the task.
 	ctx, cancel, err := m.whileLeased(ctx, h)
@@ -23,6 +22,26 @@ func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (
 		return nil, nil, err
 	}
 	defer cancel()
+	job, failed, err := m.created(ctx, h, row)
+	if job == nil {
+		return nil, failed, err
+	}
+	uid := string(job.UID)
+	if err := m.store.MarkLaunched(ctx, h.lease, row.ID, uid, m.cfg.Now()); err != nil {
+		return nil, nil, err
+	}
+	h.unnoted.Delete(row.ID)
+	row.JobUID = &uid
+	return job, nil, nil
+}
+
+// created returns the Job of a task: one that this manager has seen before and
+// could not note, a new one, or the one that an earlier pass, here or in another
+// manager, has created without living to note it; or why there can never be one.
+func (m *Manager) created(ctx context.Context, h *held, row *dao.TaskExecution) (*batchv1.Job, *observed, error) {
+	if job, ok := h.unnoted.Load(row.ID); ok {
+		return job.(*batchv1.Job), nil, nil
+	}
 	job, err := m.build(h, row)
 	if err != nil {
 		return nil, nil, err
@@ -34,11 +53,7 @@ func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (
 			return nil, failed, err
 		}
 	}
-	uid := string(created.UID)
-	if err := m.store.MarkLaunched(ctx, h.lease, row.ID, uid, m.cfg.Now()); err != nil {
-		return nil, nil, err
-	}
-	row.JobUID = &uid
+	h.unnoted.Store(row.ID, created)
 	return created, nil, nil
 }
 

@@ -105,6 +105,10 @@ type held struct {
 	pause  pause            // after an error of the execution as a whole
 	pauses map[uint64]pause // after an error with a task's Job, by task
 	looks  map[uint64]*look // what running Jobs have shown, by task
+	// unnoted are Jobs that were seen and could not be noted, by task. It outlives
+	// x: the note may have been written though its answer was lost, and then a Job
+	// that somebody deletes must not be made again.
+	unnoted sync.Map
 }
 
 // pause is how long to wait after errors in a row.
