@@ -34,8 +34,9 @@ type logStream = grpc.ServerStreamingServer[pb.TaskLog]
 
 // GetTaskLogs sends the logs of a task's containers: pods oldest first, in each
 // the init containers first. A log that is gone, or that cannot be read, is sent
-// as it was kept, if it was. A container that has not started is left out; of
-// one that has written nothing there is one empty message.
+// as it was kept, if it was. Of a container that has written nothing there is one
+// empty message, and of one that waits for its start one that says why; one that
+// never ran, since its pod has ended, is left out.
 func (s *Server) GetTaskLogs(req *pb.GetTaskLogsRequest, stream logStream) error {
 	ctx := stream.Context()
 	sources, err := s.logSources(ctx, req)
@@ -59,15 +60,19 @@ func (s *Server) GetTaskLogs(req *pb.GetTaskLogsRequest, stream logStream) error
 func (s *Server) sendLog(ctx context.Context, taskID uint64, source logSource, stream logStream) error {
 	if source.started {
 		sent, err := s.sendLive(ctx, source, stream)
-		if sent || source.kept == nil || !errors.Is(err, errLogsAway) || ctx.Err() != nil {
+		if sent || !source.kept || !errors.Is(err, errLogsAway) || ctx.Err() != nil {
 			return err
 		}
 		s.log.Warn("jobapi: a log cannot be read, what was kept of it is sent", "task_id", taskID, "error", err)
 	}
-	if source.kept == nil {
-		return nil
+	if !source.kept {
+		return stream.Send(&pb.TaskLog{Pod: source.pod, Container: source.container, Waiting: source.waiting})
 	}
-	return sendKept(source.kept, stream)
+	kept, err := s.store.TaskLog(ctx, taskID, source.pod, source.container)
+	if err != nil {
+		return err
+	}
+	return sendKept(kept, stream)
 }
 
 // sendLive sends what the container has written so far, and says whether
@@ -98,7 +103,7 @@ func (s *Server) sendLive(ctx context.Context, source logSource, stream logStrea
 	}
 }
 
-func sendKept(l *dao.TaskLog, stream logStream) error {
+func sendKept(l dao.TaskLog, stream logStream) error {
 	for first, text := true, l.Text; first || len(text) > 0; first = false {
 		n := min(len(text), logChunk)
 		err := stream.Send(&pb.TaskLog{Pod: l.Pod, Container: l.Container, Data: text[:n], Kept: true, Truncated: l.Truncated})
@@ -116,15 +121,4 @@ func containersOf(pod *corev1.Pod) []string {
 		names = append(names, c.Name)
 	}
 	return names
-}
-
-// hasStarted says whether there is a log to ask for: asking for that of a
-// container that waits for its first start is an error.
-func hasStarted(pod *corev1.Pod, container string) bool {
-	for _, st := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if st.Name == container {
-			return st.State.Running != nil || st.State.Terminated != nil || st.LastTerminationState.Terminated != nil
-		}
-	}
-	return pod.Status.Phase != corev1.PodPending
 }

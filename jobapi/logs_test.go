@@ -92,6 +92,9 @@ func readLogs(t *testing.T, b *bundle, req *pb.GetTaskLogsRequest) ([]string, st
 		if m.GetTruncated() {
 			key += " truncated"
 		}
+		if m.GetWaiting() != "" {
+			key += " waits"
+		}
 		if !slices.Contains(order, key) {
 			order = append(order, key)
 		}
@@ -119,10 +122,13 @@ func TestGetTaskLogs(t *testing.T) {
 		want           []string
 		wantData       string
 	}{
-		"all":           {"", "", []string{"z-older/init: 0", "z-older/main: 100000", "z-older/side: 0", "a-younger/init: 0", "a-younger/main: 11"}, long + "\xff\x00 not text"},
-		"one pod":       {"a-younger", "", []string{"a-younger/init: 0", "a-younger/main: 11"}, "\xff\x00 not text"},
-		"one container": {"", "main", []string{"z-older/main: 100000", "a-younger/main: 11"}, long + "\xff\x00 not text"},
-		"not started":   {"a-younger", "side", nil, ""},
+		"all": {"", "", []string{
+			"z-older/init: 0", "z-older/main: 100000", "z-older/side: 0", "a-younger/init: 0", "a-younger/main: 11", "a-younger/side waits: 0",
+			"b-pending/init waits: 0", "b-pending/main waits: 0", "b-pending/side waits: 0",
+		}, long + "\xff\x00 not text"},
+		"one pod":       {"a-younger", "", []string{"a-younger/init: 0", "a-younger/main: 11", "a-younger/side waits: 0"}, "\xff\x00 not text"},
+		"one container": {"", "main", []string{"z-older/main: 100000", "a-younger/main: 11", "b-pending/main waits: 0"}, long + "\xff\x00 not text"},
+		"not started":   {"a-younger", "side", []string{"a-younger/side waits: 0"}, ""},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -257,6 +263,49 @@ func keptLogs(long string) []dao.TaskLog {
 		{Pod: "z-gone", Container: "init"},
 		{Pod: "z-gone", Container: "main", Text: []byte(long), Truncated: true},
 		{Pod: "b-there", Container: "main", Text: []byte("kept")},
+	}
+}
+
+// Of what was kept only that is read which is sent: it may be large.
+func TestGetTaskLogsReadsWhatItSends(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		pod, container string
+		reads          []string // of what was kept
+		err            error    // of reading it
+		want           []string
+		wantCode       codes.Code
+	}{
+		"all":                 {"", "", []string{"gone/main", "gone/side"}, nil, []string{"gone/main kept: 1", "gone/side kept: 1", "there/main: 4"}, codes.OK},
+		"one container":       {"gone", "side", []string{"gone/side"}, nil, []string{"gone/side kept: 1"}, codes.OK},
+		"a pod that is there": {"there", "", nil, nil, []string{"there/main: 4"}, codes.OK},
+		"a broken row":        {"gone", "main", []string{"gone/main"}, errors.New(secretText), nil, codes.Internal},
+		"database away":       {"gone", "main", []string{"gone/main"}, dao.ErrUnavailable, nil, codes.Unavailable},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctrl, job := gomock.NewController(t), "job"
+			store, logs := NewMockStore(ctrl), NewMockLogs(ctrl)
+			store.EXPECT().Ping(gomock.Any()).AnyTimes()
+			store.EXPECT().Task(gomock.Any(), uint64(1)).Return(dao.TaskExecution{ID: 1, ExecutionName: &job}, nil)
+			store.EXPECT().TaskLogNames(gomock.Any(), uint64(1)).Return([]dao.TaskLogName{
+				{Pod: "gone", Container: "main"}, {Pod: "gone", Container: "side"}, {Pod: "there", Container: "main"},
+			}, nil)
+			for _, read := range tc.reads {
+				pod, container, _ := strings.Cut(read, "/")
+				store.EXPECT().TaskLog(gomock.Any(), uint64(1), pod, container).Return(dao.TaskLog{Pod: pod, Container: container, Text: []byte("k")}, tc.err)
+			}
+			there := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "there"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main"}}}}
+			logs.EXPECT().Pods(gomock.Any(), job).Return([]corev1.Pod{there}, nil)
+			logs.EXPECT().Logs(gomock.Any(), "there", "main").AnyTimes().Return(io.NopCloser(strings.NewReader("live")), nil)
+			b := setup(t, testConfig(), store, logs)
+			got, _, err := readLogs(t, b, &pb.GetTaskLogsRequest{TaskId: 1, Pod: tc.pod, Container: tc.container})
+			wantCode(t, err, tc.wantCode)
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
 	}
 }
 

@@ -162,12 +162,16 @@ func claim(t *testing.T, store *dao.Store, executionID uint64) *mover {
 	return nil
 }
 
-// begin starts the execution and one task of it, and returns the task.
+// begin starts the execution, unless it has begun, and one task of it, and
+// returns the task.
 func (m *mover) begin(name, taskType string) *dao.TaskExecution {
 	m.t.Helper()
-	m.execution.Status, m.execution.StartedAt = dao.ExecutionRunning, &start
+	if m.execution.Status == dao.ExecutionScheduled {
+		m.execution.Status, m.execution.StartedAt = dao.ExecutionRunning, &start
+		m.commit(dao.Transition{Type: dao.EventExecutionStarted})
+	}
 	task := &dao.TaskExecution{TaskName: name, TaskType: taskType, Attempt: 1, Input: "{}", Output: "{}", StartedAt: start}
-	m.commit(dao.Transition{Type: dao.EventExecutionStarted}, dao.Transition{Type: dao.EventTaskStarted, Task: task})
+	m.commit(dao.Transition{Type: dao.EventTaskStarted, Task: task})
 	return task
 }
 

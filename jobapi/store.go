@@ -39,6 +39,7 @@ type ExecutionStore interface {
 type TaskStore interface {
 	Task(ctx context.Context, id uint64) (dao.TaskExecution, error)
 	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
-	TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error)
+	TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error)
+	TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error)
 	RecordOutput(ctx context.Context, taskID uint64, data string, now time.Time) error
 }

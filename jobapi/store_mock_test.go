@@ -155,19 +155,34 @@ func (mr *MockStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockStore)(nil).Task), ctx, id)
 }
 
-// TaskLogs mocks base method.
-func (m *MockStore) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+// TaskLog mocks base method.
+func (m *MockStore) TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "TaskLogs", ctx, taskID)
-	ret0, _ := ret[0].([]dao.TaskLog)
+	ret := m.ctrl.Call(m, "TaskLog", ctx, taskID, pod, container)
+	ret0, _ := ret[0].(dao.TaskLog)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
-// TaskLogs indicates an expected call of TaskLogs.
-func (mr *MockStoreMockRecorder) TaskLogs(ctx, taskID interface{}) *gomock.Call {
+// TaskLog indicates an expected call of TaskLog.
+func (mr *MockStoreMockRecorder) TaskLog(ctx, taskID, pod, container interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogs", reflect.TypeOf((*MockStore)(nil).TaskLogs), ctx, taskID)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLog", reflect.TypeOf((*MockStore)(nil).TaskLog), ctx, taskID, pod, container)
+}
+
+// TaskLogNames mocks base method.
+func (m *MockStore) TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskLogNames", ctx, taskID)
+	ret0, _ := ret[0].([]dao.TaskLogName)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskLogNames indicates an expected call of TaskLogNames.
+func (mr *MockStoreMockRecorder) TaskLogNames(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogNames", reflect.TypeOf((*MockStore)(nil).TaskLogNames), ctx, taskID)
 }
 
 // Tasks mocks base method.
@@ -449,19 +464,34 @@ func (mr *MockTaskStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockTaskStore)(nil).Task), ctx, id)
 }
 
-// TaskLogs mocks base method.
-func (m *MockTaskStore) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+// TaskLog mocks base method.
+func (m *MockTaskStore) TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "TaskLogs", ctx, taskID)
-	ret0, _ := ret[0].([]dao.TaskLog)
+	ret := m.ctrl.Call(m, "TaskLog", ctx, taskID, pod, container)
+	ret0, _ := ret[0].(dao.TaskLog)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
-// TaskLogs indicates an expected call of TaskLogs.
-func (mr *MockTaskStoreMockRecorder) TaskLogs(ctx, taskID interface{}) *gomock.Call {
+// TaskLog indicates an expected call of TaskLog.
+func (mr *MockTaskStoreMockRecorder) TaskLog(ctx, taskID, pod, container interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogs", reflect.TypeOf((*MockTaskStore)(nil).TaskLogs), ctx, taskID)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLog", reflect.TypeOf((*MockTaskStore)(nil).TaskLog), ctx, taskID, pod, container)
+}
+
+// TaskLogNames mocks base method.
+func (m *MockTaskStore) TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskLogNames", ctx, taskID)
+	ret0, _ := ret[0].([]dao.TaskLogName)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskLogNames indicates an expected call of TaskLogNames.
+func (mr *MockTaskStoreMockRecorder) TaskLogNames(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogNames", reflect.TypeOf((*MockTaskStore)(nil).TaskLogNames), ctx, taskID)
 }
 
 // Tasks mocks base method.

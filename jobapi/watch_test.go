@@ -130,7 +130,7 @@ func TestWatchExecutionLongHistory(t *testing.T) {
 	}
 	m.fail(task)
 	got, err := rest(watch(t, b, &pb.WatchExecutionRequest{Id: id}))
-	if want := 1 + 2*(tasks+1) + 2; err != nil || len(got) != want {
+	if want := 2 + (tasks + 1) + 2; err != nil || len(got) != want {
 		t.Errorf("%d events, %v, want %d", len(got), err, want)
 	}
 }

@@ -1432,8 +1432,11 @@ type TaskLog struct {
 	Container string                 `protobuf:"bytes,2,opt,name=container,proto3" json:"container,omitempty"`
 	Data      []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	// The two are the same in all messages of a container.
-	Kept          bool `protobuf:"varint,4,opt,name=kept,proto3" json:"kept,omitempty"`           // data is not from the pod but what was kept of its log
-	Truncated     bool `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"` // data is only the end of the log
+	Kept      bool `protobuf:"varint,4,opt,name=kept,proto3" json:"kept,omitempty"`           // data is not from the pod but what was kept of its log
+	Truncated bool `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"` // data is only the end of the log
+	// Why the container has not started yet, in one line; there is one message then,
+	// without data. Empty: it has started.
+	Waiting       string `protobuf:"bytes,6,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1501,6 +1504,13 @@ func (x *TaskLog) GetTruncated() bool {
 		return x.Truncated
 	}
 	return false
+}
+
+func (x *TaskLog) GetWaiting() string {
+	if x != nil {
+		return x.Waiting
+	}
+	return ""
 }
 
 var File_jobapi_proto protoreflect.FileDescriptor
@@ -1615,13 +1625,14 @@ const file_jobapi_proto_rawDesc = "" +
 	"\x12GetTaskLogsRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\x04R\x06taskId\x12\x10\n" +
 	"\x03pod\x18\x02 \x01(\tR\x03pod\x12\x1c\n" +
-	"\tcontainer\x18\x03 \x01(\tR\tcontainer\"\x7f\n" +
+	"\tcontainer\x18\x03 \x01(\tR\tcontainer\"\x99\x01\n" +
 	"\aTaskLog\x12\x10\n" +
 	"\x03pod\x18\x01 \x01(\tR\x03pod\x12\x1c\n" +
 	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x12\n" +
 	"\x04kept\x18\x04 \x01(\bR\x04kept\x12\x1c\n" +
-	"\ttruncated\x18\x05 \x01(\bR\ttruncated*{\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\x12\x18\n" +
+	"\awaiting\x18\x06 \x01(\tR\awaiting*{\n" +
 	"\vApplyResult\x12\x1c\n" +
 	"\x18APPLY_RESULT_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14APPLY_RESULT_CREATED\x10\x01\x12\x18\n" +

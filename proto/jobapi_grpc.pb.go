@@ -65,6 +65,7 @@ type JobapiClient interface {
 	WatchExecution(ctx context.Context, in *WatchExecutionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExecutionEvent], error)
 	// GetTaskLogs sends the logs of a task's containers, pod by pod, as they are
 	// now; of a log that is gone or cannot be read, what was kept in the database.
+	// NotFound if no container of it has run or waits to, as far as is known.
 	GetTaskLogs(ctx context.Context, in *GetTaskLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TaskLog], error)
 }
 
@@ -212,6 +213,7 @@ type JobapiServer interface {
 	WatchExecution(*WatchExecutionRequest, grpc.ServerStreamingServer[ExecutionEvent]) error
 	// GetTaskLogs sends the logs of a task's containers, pod by pod, as they are
 	// now; of a log that is gone or cannot be read, what was kept in the database.
+	// NotFound if no container of it has run or waits to, as far as is known.
 	GetTaskLogs(*GetTaskLogsRequest, grpc.ServerStreamingServer[TaskLog]) error
 	mustEmbedUnimplementedJobapiServer()
 }

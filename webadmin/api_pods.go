@@ -2,12 +2,15 @@ package webadmin
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobnetes/jobnetes/dao"
 )
 
 type apiPod struct {
@@ -23,7 +26,7 @@ func (s *Server) apiPods(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	kept, err := s.store.TaskLogs(r.Context(), t.ID)
+	kept, err := s.store.TaskLogNames(r.Context(), t.ID)
 	if err != nil {
 		return err
 	}
@@ -39,11 +42,7 @@ func (s *Server) apiPods(w http.ResponseWriter, r *http.Request) error {
 		out.Items = append(out.Items, newAPIPod(p))
 	}
 	for _, p := range keptLogs(kept).others(pods) {
-		view := apiPod{PodName: p.name}
-		for _, l := range p.logs {
-			view.Containers = append(view.Containers, l.Container)
-		}
-		out.Items = append(out.Items, view)
+		out.Items = append(out.Items, apiPod{PodName: p.name, Containers: p.containers})
 	}
 	return writeJSON(w, http.StatusOK, out)
 }
@@ -61,29 +60,36 @@ func newAPIPod(p corev1.Pod) apiPod {
 }
 
 // apiLogBytes is how much of a log the JSON API sends, its end: a JSON string
-// has to be in memory as a whole.
-const apiLogBytes = 16 << 20
+// has to be in memory as a whole. It is as much as can be kept of one.
+const apiLogBytes = dao.MaxLogBytes
 
-// apiLog sends the end of a log, or what was kept of it.
+// apiLog sends the end of a log, or what was kept of it if the pod, or its log, is
+// gone or cannot be read.
 func (s *Server) apiLog(w http.ResponseWriter, r *http.Request) error {
 	n, err := s.logName(r)
 	if err != nil {
 		return err
 	}
-	text, err := s.logEnd(r.Context(), n)
+	text, err := s.liveLog(r.Context(), n)
+	if err != nil && !errors.Is(err, errBusy) {
+		text, err = s.keptLog(w, r, n, err)
+	}
 	if err != nil {
-		if text, err = s.keptLog(w, r, n, err); err != nil {
-			return err
-		}
+		return err
 	}
 	return writeJSON(w, http.StatusOK, item[string]{strings.ToValidUTF8(string(text), "\uFFFD")})
 }
 
-// logEnd reads the end of a log of one of the task's own pods.
-func (s *Server) logEnd(ctx context.Context, n logName) ([]byte, error) {
+// liveLog reads the end of a log of one of the task's own pods.
+func (s *Server) liveLog(ctx context.Context, n logName) ([]byte, error) {
 	if err := s.checkPod(ctx, n); err != nil {
 		return nil, err
 	}
+	release, err := s.takeRoom(ctx, apiLogBytes)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	ctx, cancel := context.WithTimeout(ctx, podsTimeout)
 	defer cancel()
 	text, _, err := s.pods.LogTail(ctx, n.pod, n.container, apiLogBytes)

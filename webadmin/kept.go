@@ -1,30 +1,29 @@
 package webadmin
 
 import (
+	"context"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jobnetes/jobnetes/dao"
 )
 
-// keptLogs are the ends of a task's logs that the manager kept in the database,
-// pods oldest first.
-type keptLogs []dao.TaskLog
+// keptLogs names the logs of a task whose ends the manager kept in the database,
+// pods oldest first. Names are compared here, byte for byte, since a database may
+// have its own idea of what is equal.
+type keptLogs []dao.TaskLogName
 
-// find returns what was kept of a container's log; nil: nothing was.
-func (k keptLogs) find(pod, container string) *dao.TaskLog {
-	i := slices.IndexFunc(k, func(l dao.TaskLog) bool { return l.Pod == pod && l.Container == container })
-	if i < 0 {
-		return nil
-	}
-	return &k[i]
+// has says whether something of a container's log was kept.
+func (k keptLogs) has(pod, container string) bool {
+	return slices.ContainsFunc(k, func(l dao.TaskLogName) bool { return l.Pod == pod && l.Container == container })
 }
 
 // keptPod is a pod of which only what was kept of its logs is known.
 type keptPod struct {
-	name string
-	logs []dao.TaskLog
+	name       string
+	containers []string
 }
 
 // others returns the pods that are not among those given, newest first.
@@ -38,23 +37,36 @@ func (k keptLogs) others(pods []corev1.Pod) []keptPod {
 		if i < 0 {
 			i, list = len(list), append(list, keptPod{name: l.Pod})
 		}
-		list[i].logs = append(list[i].logs, l)
+		list[i].containers = append(list[i].containers, l.Container)
 	}
 	slices.Reverse(list)
 	return list
 }
 
-// view is the pod as the page of its task shows it: with its logs if show.
-func (p keptPod) view(taskID uint64, phase pill, show bool) podView {
+// keptPodView is the pod as the page of its task shows it: with its logs if show.
+func (s *Server) keptPodView(ctx context.Context, taskID uint64, p keptPod, phase pill, show bool) podView {
 	v := podView{Name: p.name, Phase: phase, Kept: true}
-	for _, l := range p.logs {
-		c := containerView{Name: l.Container, Log: logView{Kept: true, Note: noteOlder}}
+	for _, container := range p.containers {
+		c := containerView{Name: container, Log: logView{Kept: true, Note: noteOlder}}
 		if show {
-			c.Log = newKeptView(l)
+			c.Log = s.readKept(ctx, taskID, p.name, container, "")
 		}
-		c.Log.Raw = logURL(taskID, l.Pod, l.Container)
+		c.Log.Raw = logURL(taskID, p.name, container)
 		v.Containers = append(v.Containers, c)
 	}
+	return v
+}
+
+// readKept reads what was kept of one log, for a page; intro begins its note.
+// What goes wrong becomes a note.
+func (s *Server) readKept(ctx context.Context, taskID uint64, pod, container, intro string) logView {
+	l, err := s.store.TaskLog(ctx, taskID, pod, container)
+	if err != nil {
+		s.logUnread(ctx, taskID, pod, container, err)
+		return logView{Kept: true, Note: "What was kept of the log could not be read from the database; webadmin's log has the reason."}
+	}
+	v := newKeptView(l)
+	v.Note = strings.TrimSpace(intro + " " + v.Note)
 	return v
 }
 

@@ -262,11 +262,11 @@ func TestKeptLogInTime(t *testing.T) {
 	}
 	cases := map[string]func(*MockPods){
 		"cluster": func(pods *MockPods) {
-			pods.EXPECT().Pods(gomock.Any(), name).DoAndReturn(func(ctx context.Context, _ string) ([]corev1.Pod, error) { return nil, blocked(ctx) })
+			pods.EXPECT().Pods(gomock.Any(), name).Times(2).DoAndReturn(func(ctx context.Context, _ string) ([]corev1.Pod, error) { return nil, blocked(ctx) })
 		},
 		"node": func(pods *MockPods) {
-			pods.EXPECT().Pods(gomock.Any(), name).Return([]corev1.Pod{finishedPod("p", "Error", 1, begin)}, nil)
-			pods.EXPECT().LogTail(gomock.Any(), "p", "main", gomock.Any()).DoAndReturn(
+			pods.EXPECT().Pods(gomock.Any(), name).Times(2).Return([]corev1.Pod{finishedPod("p", "Error", 1, begin)}, nil)
+			pods.EXPECT().LogTail(gomock.Any(), "p", "main", gomock.Any()).Times(2).DoAndReturn(
 				func(ctx context.Context, _, _ string, _ int) ([]byte, bool, error) { return nil, false, blocked(ctx) })
 		},
 	}
@@ -277,15 +277,51 @@ func TestKeptLogInTime(t *testing.T) {
 				ctrl := gomock.NewController(t)
 				store, pods := NewMockStore(ctrl), NewMockPods(ctrl)
 				expect(pods)
-				store.EXPECT().Task(gomock.Any(), uint64(1)).Return(dao.TaskExecution{ID: 1, ExecutionName: &name}, nil)
-				store.EXPECT().TaskLogs(gomock.Any(), uint64(1)).DoAndReturn(func(ctx context.Context, _ uint64) ([]dao.TaskLog, error) {
-					return []dao.TaskLog{kept("p", "main", "kept")}, ctx.Err()
+				store.EXPECT().Task(gomock.Any(), uint64(1)).Times(2).Return(dao.TaskExecution{ID: 1, TaskType: "kube-job", ExecutionName: &name}, nil)
+				store.EXPECT().Execution(gomock.Any(), gomock.Any()).Return(dao.WorkflowExecution{}, nil)
+				store.EXPECT().TaskLogNames(gomock.Any(), uint64(1)).Times(2).DoAndReturn(func(ctx context.Context, _ uint64) ([]dao.TaskLogName, error) {
+					return []dao.TaskLogName{{Pod: "p", Container: "main"}}, ctx.Err()
 				})
-				rec := get(newHandler(t, Config{}, store, pods), "/api/v1/task/1/pod/p/main/log")
+				store.EXPECT().TaskLog(gomock.Any(), uint64(1), "p", "main").Times(2).DoAndReturn(func(ctx context.Context, _ uint64, _, _ string) (dao.TaskLog, error) {
+					return kept("p", "main", "kept"), ctx.Err()
+				})
+				h := newHandler(t, Config{}, store, pods)
+				rec := get(h, "/api/v1/task/1/pod/p/main/log")
 				if want := "{\"item\":\"kept\"}\n"; rec.Code != http.StatusOK || rec.Body.String() != want {
 					t.Errorf("status %d, body %s", rec.Code, rec.Body)
 				}
+				wantTexts(t, parse(t, get(h, "/tasks/1").Body.String()), ".log", "kept")
 			})
 		})
+	}
+}
+
+// A kept log that nobody can uncompress spoils nothing but itself: of the others
+// only what is shown is read.
+func TestBrokenKeptLog(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	task := b.failed()
+	b.addPod(task, "live\n")
+	b.keep(task, kept("oldest", "main", ""), kept("older", "main", ""), kept("newer", "prepare", "ready\n"), kept("newer", "main", ""), kept(podName(task), "main", ""))
+	if err := b.gdb.Exec("UPDATE task_logs SET content = ? WHERE container = 'main' AND pod <> 'older'", []byte{1, 2}).Error; err != nil {
+		t.Fatal(err)
+	}
+	doc := b.page("/tasks/1")
+	wantTexts(t, doc, ".log", "live", "ready")
+	wantTexts(t, doc, ".note", "What was kept of the log could not be read from the database; webadmin's log has the reason.",
+		"The log was empty.", "An older pod: its log is not shown on this page.")
+	answers := map[string]int{
+		"/api/v1/task/1/pod":                                         200,
+		"/api/v1/task/1/pod/newer/prepare/log":                       200,
+		"/api/v1/task/1/pod/newer/main/log":                          500,
+		fmt.Sprintf("/api/v1/task/1/pod/%s/main/log", podName(task)): 200,
+		logURL(task.ID, "newer", "prepare"):                          200,
+		logURL(task.ID, "newer", "main"):                             500,
+	}
+	for path, want := range answers {
+		if rec := get(b.handler(), path); rec.Code != want {
+			t.Errorf("%s: status %d, want %d", path, rec.Code, want)
+		}
 	}
 }

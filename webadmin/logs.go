@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
-	"github.com/jobnetes/jobnetes/dao"
 )
 
 const (
@@ -37,9 +36,22 @@ func logURL(taskID uint64, pod, container string) string {
 // noteOlder is said in place of the logs of all but the newest pods.
 const noteOlder = "An older pod: its log is not shown on this page."
 
-// fillLogs reads the ends of the logs of the newest pods.
+// noteBusy is said in place of all logs of a page that there was no room for.
+const noteBusy = "Too many logs are being read at once. Load the page again soon, or open the whole log."
+
+// fillLogs reads the ends of the logs of the newest pods, one after the other,
+// once there is room for one.
 func (s *Server) fillLogs(ctx context.Context, taskID uint64, pods []podView, kept keptLogs) {
-	ctx, cancel := context.WithTimeout(ctx, podsTimeout)
+	var busy error
+	if slices.ContainsFunc(pods[:min(len(pods), logPods)], podView.hasLog) {
+		release, err := s.takeRoom(ctx, logTail)
+		if busy = err; busy == nil {
+			defer release()
+		} else {
+			s.log.LogAttrs(ctx, slog.LevelWarn, "a page goes without logs", slog.Uint64("task_id", taskID), slog.Any("error", busy))
+		}
+	}
+	live, cancel := context.WithTimeout(ctx, podsTimeout)
 	defer cancel()
 	for i, p := range pods {
 		for j := range p.Containers {
@@ -50,13 +62,33 @@ func (s *Server) fillLogs(ctx context.Context, taskID uint64, pods []podView, ke
 				continue
 			case i >= logPods:
 				c.Log.Note = noteOlder
+			case busy != nil:
+				c.Log.Note = noteBusy
 			default:
-				c.Log = s.readTail(ctx, taskID, p.Name, c.Name, kept.find(p.Name, c.Name))
+				text, cut, err := s.pods.LogTail(live, p.Name, c.Name, logTail)
+				if err == nil {
+					c.Log = newLogView(text, cut)
+				} else {
+					c.Log = s.insteadOfLog(ctx, taskID, p.Name, c.Name, kept.has(p.Name, c.Name), err)
+				}
 				c.mergeMessage()
 			}
 			c.Log.Raw = logURL(taskID, p.Name, c.Name)
 		}
 	}
+}
+
+// hasLog says whether a container of the pod has run, so that there may be a log.
+func (p podView) hasLog() bool {
+	return slices.ContainsFunc(p.Containers, func(c containerView) bool { return c.begun })
+}
+
+func newLogView(text []byte, cut bool) logView {
+	v := logView{Text: cleanText(text), Cut: cut}
+	if len(text) == 0 {
+		v.Note = "The log is empty."
+	}
+	return v
 }
 
 // mergeMessage leaves the message out if the log ends with it, as it does by
@@ -68,34 +100,25 @@ func (c *containerView) mergeMessage() {
 	}
 }
 
-// readTail reads the end of one log, or returns what was kept of it (nil:
-// nothing was). What goes wrong becomes a note: the rest of the page is worth
-// showing.
-func (s *Server) readTail(ctx context.Context, taskID uint64, pod, container string, kept *dao.TaskLog) logView {
-	text, truncated, err := s.pods.LogTail(ctx, pod, container, logTail)
-	if err == nil {
-		v := logView{Text: cleanText(text), Cut: truncated}
-		if len(text) == 0 {
-			v.Note = "The log is empty."
-		}
-		return v
-	}
+// insteadOfLog is what the page shows of a log that could not be read from its
+// pod, and why: what was kept, if something was. The rest of the page is worth
+// showing in any case.
+func (s *Server) insteadOfLog(ctx context.Context, taskID uint64, pod, container string, kept bool, err error) logView {
 	gone := apierrors.IsNotFound(err)
 	if !gone {
 		s.logUnread(ctx, taskID, pod, container, err)
 	}
 	switch {
-	case gone && kept == nil:
+	case gone && !kept:
 		return logView{Note: "The log is gone, and nothing was kept of it: the pod, or the container on its node, was removed."}
-	case kept == nil:
+	case !kept:
 		return logView{Note: "The log could not be read in time; webadmin's log has the reason. Load the page again, or open the whole log."}
 	}
-	v, why := newKeptView(*kept), "The pod's log could not be read; webadmin's log has the reason."
+	why := "The pod's log could not be read; webadmin's log has the reason."
 	if gone {
 		why = "The pod's log is gone."
 	}
-	v.Note = strings.TrimSpace(why + " This is what was kept of it in the database. " + v.Note)
-	return v
+	return s.readKept(ctx, taskID, pod, container, why+" This is what was kept of it in the database.")
 }
 
 // logUnread logs why a log, or a task's pods, could not be read where what was

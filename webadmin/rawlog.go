@@ -63,16 +63,19 @@ func (n logName) unread(err error) error {
 // keptLog returns what was kept of a log that cannot be read from its pod, and
 // says so in a header; if nothing was, the reason why it cannot be read.
 func (s *Server) keptLog(w http.ResponseWriter, r *http.Request, n logName, why error) ([]byte, error) {
-	logs, err := s.store.TaskLogs(r.Context(), n.task.ID)
+	names, err := s.store.TaskLogNames(r.Context(), n.task.ID)
 	if err != nil {
 		return nil, err
 	}
-	kept := keptLogs(logs).find(n.pod, n.container)
-	if kept == nil {
+	if !keptLogs(names).has(n.pod, n.container) {
 		return nil, why
 	}
 	if !errors.Is(why, errNotFound) {
 		s.logUnread(r.Context(), n.task.ID, n.pod, n.container, why)
+	}
+	kept, err := s.store.TaskLog(r.Context(), n.task.ID, n.pod, n.container)
+	if err != nil {
+		return nil, err
 	}
 	extent := "whole"
 	if kept.Truncated {

@@ -26,7 +26,8 @@ type ExecutionStore interface {
 	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
 	Task(ctx context.Context, id uint64) (dao.TaskExecution, error)
 	Events(ctx context.Context, executionID, afterID uint64, limit int) ([]dao.ExecutionEvent, error)
-	TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error)
+	TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error)
+	TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error)
 }
 
 // WorkflowStore reads workflows and their versions.

@@ -111,19 +111,34 @@ func (mr *MockStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockStore)(nil).Task), ctx, id)
 }
 
-// TaskLogs mocks base method.
-func (m *MockStore) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+// TaskLog mocks base method.
+func (m *MockStore) TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "TaskLogs", ctx, taskID)
-	ret0, _ := ret[0].([]dao.TaskLog)
+	ret := m.ctrl.Call(m, "TaskLog", ctx, taskID, pod, container)
+	ret0, _ := ret[0].(dao.TaskLog)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
-// TaskLogs indicates an expected call of TaskLogs.
-func (mr *MockStoreMockRecorder) TaskLogs(ctx, taskID interface{}) *gomock.Call {
+// TaskLog indicates an expected call of TaskLog.
+func (mr *MockStoreMockRecorder) TaskLog(ctx, taskID, pod, container interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogs", reflect.TypeOf((*MockStore)(nil).TaskLogs), ctx, taskID)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLog", reflect.TypeOf((*MockStore)(nil).TaskLog), ctx, taskID, pod, container)
+}
+
+// TaskLogNames mocks base method.
+func (m *MockStore) TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskLogNames", ctx, taskID)
+	ret0, _ := ret[0].([]dao.TaskLogName)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskLogNames indicates an expected call of TaskLogNames.
+func (mr *MockStoreMockRecorder) TaskLogNames(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogNames", reflect.TypeOf((*MockStore)(nil).TaskLogNames), ctx, taskID)
 }
 
 // Tasks mocks base method.
@@ -299,19 +314,34 @@ func (mr *MockExecutionStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockExecutionStore)(nil).Task), ctx, id)
 }
 
-// TaskLogs mocks base method.
-func (m *MockExecutionStore) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+// TaskLog mocks base method.
+func (m *MockExecutionStore) TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "TaskLogs", ctx, taskID)
-	ret0, _ := ret[0].([]dao.TaskLog)
+	ret := m.ctrl.Call(m, "TaskLog", ctx, taskID, pod, container)
+	ret0, _ := ret[0].(dao.TaskLog)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
-// TaskLogs indicates an expected call of TaskLogs.
-func (mr *MockExecutionStoreMockRecorder) TaskLogs(ctx, taskID interface{}) *gomock.Call {
+// TaskLog indicates an expected call of TaskLog.
+func (mr *MockExecutionStoreMockRecorder) TaskLog(ctx, taskID, pod, container interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogs", reflect.TypeOf((*MockExecutionStore)(nil).TaskLogs), ctx, taskID)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLog", reflect.TypeOf((*MockExecutionStore)(nil).TaskLog), ctx, taskID, pod, container)
+}
+
+// TaskLogNames mocks base method.
+func (m *MockExecutionStore) TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskLogNames", ctx, taskID)
+	ret0, _ := ret[0].([]dao.TaskLogName)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskLogNames indicates an expected call of TaskLogNames.
+func (mr *MockExecutionStoreMockRecorder) TaskLogNames(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskLogNames", reflect.TypeOf((*MockExecutionStore)(nil).TaskLogNames), ctx, taskID)
 }
 
 // Tasks mocks base method.

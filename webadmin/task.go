@@ -104,11 +104,11 @@ func (s *Server) fillPods(ctx context.Context, t dao.TaskExecution, body *taskBo
 	if !body.HasJob {
 		return nil
 	}
-	logs, err := s.store.TaskLogs(ctx, t.ID)
+	names, err := s.store.TaskLogNames(ctx, t.ID)
 	if err != nil {
 		return err
 	}
-	kept, lost := keptLogs(logs), pill{"gone", keyIdle}
+	kept, lost := keptLogs(names), pill{"gone", keyIdle}
 	pods, err := s.podsOf(ctx, t)
 	if err != nil {
 		s.log.LogAttrs(ctx, slog.LevelError, "list the pods for a page", slog.Uint64("task_id", t.ID), slog.Any("error", err))
@@ -119,14 +119,14 @@ func (s *Server) fillPods(ctx context.Context, t dao.TaskExecution, body *taskBo
 	}
 	s.fillLogs(ctx, t.ID, body.Pods, kept)
 	for _, p := range kept.others(pods) {
-		body.Pods = append(body.Pods, p.view(t.ID, lost, len(body.Pods) < logPods))
+		body.Pods = append(body.Pods, s.keptPodView(ctx, t.ID, p, lost, len(body.Pods) < logPods))
 	}
-	body.PodsNote = podsNote(t.Status.Ended(), err != nil, len(pods), len(kept))
+	body.PodsNote = podsNote(t, err != nil, len(pods), len(kept))
 	return nil
 }
 
 // podsNote says why pods are missing, and where what is shown of them comes from.
-func podsNote(ended, away bool, pods, kept int) string {
+func podsNote(t dao.TaskExecution, away bool, pods, kept int) string {
 	const unread = "The pods could not be read: whatever runs the Jobs did not answer. Load the page again soon; webadmin's log has the reason."
 	switch {
 	case away && kept > 0:
@@ -137,11 +137,13 @@ func podsNote(ended, away bool, pods, kept int) string {
 		return ""
 	case kept > 0:
 		return "The pods are gone: they are deleted with their Job, after k8s.job-retention, or when Kubernetes ends them, as at a deadline. Their logs are shown as they were kept in the database."
-	case ended:
+	case t.Status.Ended():
 		return "There are no pods, and no logs were kept. Finished Jobs are deleted after k8s.job-retention; the ends of their logs are kept in the database, " +
 			"unless manager.kept-log-bytes is 0, or the pods were removed before that, or none was ever started."
-	default:
+	case t.ExecutionName == nil:
 		return "There is no pod yet."
+	default:
+		return fmt.Sprintf("There is no pod yet. If this lasts, `kubectl describe job %s` says why (a quota, Pod Security, …); in `jobnetes dev` it waits until other jobs have ended.", *t.ExecutionName)
 	}
 }
 

@@ -232,7 +232,7 @@ func TestRecordedOutput(t *testing.T) {
 	if doc.Find(`meta[http-equiv="refresh"]`).Length() != 1 {
 		t.Error("a running task does not reload its page")
 	}
-	if got := doc.Find(".note").Text(); !strings.Contains(got, "There is no pod yet") {
+	if got := doc.Find(".note").Text(); !strings.Contains(got, "There is no pod yet. If this lasts, `kubectl describe job single-main-1-1` says why") {
 		t.Errorf("the page says %q", got)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Config is what a Server is told.
@@ -41,6 +43,7 @@ type Server struct {
 	log       *slog.Logger
 	templates map[string]*template.Template
 	assets    *assets
+	room      *semaphore.Weighted // of logRoom
 }
 
 // requestTimeout bounds the work for one page or one answer of the API; whole
@@ -59,7 +62,7 @@ func New(cfg Config, store Store, pods Pods, log *slog.Logger) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, store: store, pods: pods, log: log, assets: assets}
+	s := &Server{cfg: cfg, store: store, pods: pods, log: log, assets: assets, room: semaphore.NewWeighted(logRoom)}
 	if s.templates, err = s.parseTemplates(); err != nil {
 		return nil, fmt.Errorf("parse the templates of webadmin: %w", err)
 	}

@@ -62,7 +62,7 @@ func newLogsCommand() *cobra.Command {
 				return err
 			}
 		}
-		var printer logPrinter = &textLogs{w: cmd.OutOrStdout(), atLineStart: true}
+		var printer logPrinter = &textLogs{w: cmd.OutOrStdout(), notes: cmd.ErrOrStderr(), atLineStart: true}
 		if o.output == outputJSON {
 			printer = &jsonLogs{w: cmd.OutOrStdout(), logs: []logView{}}
 		}
@@ -141,14 +141,22 @@ type logKey struct {
 	pod, container string
 }
 
-// textLogs prints each container's log under a header.
+// textLogs prints each container's log under a header to w, and to notes which
+// containers have none because they wait.
 type textLogs struct {
-	w           io.Writer
+	w, notes    io.Writer
 	last        logKey
 	atLineStart bool
 }
 
 func (l *textLogs) print(t logTask, chunk *pb.TaskLog) error {
+	if chunk.GetWaiting() != "" {
+		if err := l.end(); err != nil { // both may go to one terminal
+			return err
+		}
+		_, err := fmt.Fprintf(l.notes, "%s, pod %s, container %s waits: %s\n", t, chunk.GetPod(), chunk.GetContainer(), oneLine(chunk.GetWaiting()))
+		return err
+	}
 	if key := (logKey{t.id, chunk.GetPod(), chunk.GetContainer()}); key != l.last {
 		if err := l.end(); err != nil {
 			return err
@@ -196,6 +204,7 @@ type logView struct {
 	Container string `json:"container"`
 	Kept      bool   `json:"kept"`
 	Truncated bool   `json:"truncated"`
+	Waiting   string `json:"waiting"`
 	Log       string `json:"log"`
 
 	data []byte
@@ -212,7 +221,7 @@ func (l *jsonLogs) print(t logTask, chunk *pb.TaskLog) error {
 	if n == 0 || l.logs[n-1].TaskID != t.id || l.logs[n-1].Pod != chunk.GetPod() || l.logs[n-1].Container != chunk.GetContainer() {
 		l.logs = append(l.logs, logView{
 			TaskID: t.id, TaskName: t.name, Pod: chunk.GetPod(), Container: chunk.GetContainer(),
-			Kept: chunk.GetKept(), Truncated: chunk.GetTruncated(),
+			Kept: chunk.GetKept(), Truncated: chunk.GetTruncated(), Waiting: chunk.GetWaiting(),
 		})
 		n++
 	}

@@ -129,6 +129,54 @@ func TestKeptLogs(t *testing.T) {
 	}
 }
 
+// waitingLogs are those of a pod whose first container has begun to write, while
+// the others wait.
+type waitingLogs struct{}
+
+func (waitingLogs) Pods(_ context.Context, job string) ([]corev1.Pod, error) {
+	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: job}, Status: corev1.PodStatus{Phase: corev1.PodPending}}
+	for name, state := range map[string]corev1.ContainerState{
+		"a": {Running: &corev1.ContainerStateRunning{}},
+		"b": {Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "Back-off pulling image \"x\""}},
+	} {
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: name, State: state})
+	}
+	pod.Spec.Containers = []corev1.Container{{Name: "a"}, {Name: "b"}}
+	return []corev1.Pod{pod}, nil
+}
+
+func (waitingLogs) Logs(context.Context, string, string) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("half a line")), nil
+}
+
+// A container that has not started is no empty log: stderr says why it waits.
+func TestLogsOfOneThatWaits(t *testing.T) {
+	t.Parallel()
+	s := setup(t, waitingLogs{})
+	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+	s.mustRun("start", "nightly")
+	claim(s).begin("extract", "kube-job")
+	const why = `ImagePullBackOff: Back-off pulling image "x"`
+	var terminal strings.Builder
+	err := execute(t.Context(), "", &terminal, &terminal, "logs", "1", "--endpoint", s.endpoint, "--username", "admin", "--password", "secret")
+	want := "==> extract (task 1), pod nightly-extract-1-1, container a <==\nhalf a line\n" +
+		"extract (task 1), pod nightly-extract-1-1, container b waits: " + why + "\n"
+	if err != nil || terminal.String() != want {
+		t.Errorf("got\n%s%v\nwant\n%s", terminal.String(), err, want)
+	}
+	stdout, stderr, err := s.run("logs", "1", "--container", "b")
+	if err != nil || stdout != "" || !strings.HasSuffix(stderr, "container b waits: "+why+"\n") {
+		t.Errorf("stdout %q, stderr %q, error %v", stdout, stderr, err)
+	}
+	var got []map[string]any
+	if err := json.Unmarshal([]byte(s.mustRun("logs", "1", "-o", "json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[0]["waiting"] != "" || got[0]["log"] != "half a line" || got[1]["waiting"] != why || got[1]["log"] != "" {
+		t.Errorf("got %v", got)
+	}
+}
+
 // A task whose pods are gone does not hide what the others wrote.
 func TestLogsGoOn(t *testing.T) {
 	t.Parallel()
