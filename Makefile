@@ -50,6 +50,13 @@ cluster-down: ## end it, and remove all of it but the programs in the user's cac
 e2e: ## run the black-box tests: the binary, and the services as pods on a real node
 	JOBNETES_TEST_ALL=1 $(GO) test -race -count=1 -timeout 60m ./test/e2e/...
 
+SCHEDULES ?= 100000
+SEED      ?= 1
+
+.PHONY: sim
+sim: ## simulate managers with every fault: SCHEDULES=n runs, from SEED=s on
+	JOBNETES_TEST_ALL=1 SCHEDULES=$(SCHEDULES) SEED=$(SEED) $(GO) test -count=1 -timeout 2h -v -run TestSchedules ./test/sim
+
 .PHONY: lint
 lint: ## check style, import directions, and that generated code is up to date
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }

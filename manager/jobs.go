@@ -28,8 +28,9 @@ type Jobs interface {
 	// Pods lists the Job's pods.
 	Pods(ctx context.Context, jobName string) ([]corev1.Pod, error)
 	// LogTail returns the last limit bytes of a container's log, from a line's
-	// beginning if there is one among them, and whether there is more before. It
-	// never reads much more than that. IsNotFound if pod or log are gone.
+	// beginning if there is one among them, and whether there is more before. What
+	// it reads is bounded, however long the log is: on a cluster by 32 times limit,
+	// and at least 256 KiB. IsNotFound if pod or log are gone.
 	LogTail(ctx context.Context, pod, container string, limit int) (text []byte, truncated bool, err error)
 	// Delete removes the Job with that UID, whatever it is doing, and its pods.
 	// It is no error if there is none.

@@ -3,10 +3,16 @@ package manager
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"sync"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
 const (
@@ -14,9 +20,13 @@ const (
 	// wait for it.
 	keepers   = 8
 	keepQueue = 1024
-	// keepTries is how often logs that cannot be read are tried, one retention
-	// pass apart, before they are given up.
+	// keepTries is how often logs that cannot be read are tried before they are
+	// given up, first keepPause apart, then twice as long each time: in all 15
+	// minutes.
 	keepTries = 5
+	keepPause = time.Minute
+	// keepTimeout is how long the logs of one task are read in one try.
+	keepTimeout = 10 * time.Second
 )
 
 // endedTask is a task that has ended, with its Job and pods.
@@ -31,45 +41,50 @@ type endedTask struct {
 type keeper struct {
 	queue chan endedTask // tasks that succeeded just now: nobody waits for their logs
 
-	mu sync.Mutex
-	// tries counts, by task, the tries that failed; settled, that there is nothing
-	// left to do.
-	tries map[uint64]int
+	mu    sync.Mutex
+	tasks map[uint64]keepState
 }
 
-const settled = -1
+// keepState is how far the keeping of a task's logs is.
+type keepState struct {
+	settled bool      // nothing is left to be done
+	tries   int       // that failed
+	again   time.Time // when the next one may be
+}
 
 func newKeeper() *keeper {
-	return &keeper{queue: make(chan endedTask, keepQueue), tries: map[uint64]int{}}
+	return &keeper{queue: make(chan endedTask, keepQueue), tasks: map[uint64]keepState{}}
+}
+
+func (k *keeper) task(taskID uint64) keepState {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.tasks[taskID]
 }
 
 func (k *keeper) settle(taskID uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.tries[taskID] = settled
+	k.tasks[taskID] = keepState{settled: true}
 }
 
-func (k *keeper) settled(taskID uint64) bool {
+// failed counts a try that failed, and has the task wait.
+func (k *keeper) failed(taskID uint64, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.tries[taskID] == settled
-}
-
-// try counts a try and says whether it is the last one.
-func (k *keeper) try(taskID uint64) (last bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.tries[taskID]++
-	return k.tries[taskID] >= keepTries
+	t := k.tasks[taskID]
+	t.again = now.Add(keepPause << t.tries)
+	t.tries++
+	k.tasks[taskID] = t
 }
 
 // forget drops all tasks but those that there are Jobs of.
 func (k *keeper) forget(but func(taskID uint64) bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for id := range k.tries {
+	for id := range k.tasks {
 		if !but(id) {
-			delete(k.tries, id)
+			delete(k.tasks, id)
 		}
 	}
 }
@@ -95,7 +110,10 @@ func (m *Manager) keepQueued(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-m.keeper.queue:
-			if err := m.keepLogs(context.WithoutCancel(ctx), e, false); err != nil {
+			err := m.safely(ctx, slog.Uint64("task_id", e.taskID), func() error {
+				return m.keepLogs(context.WithoutCancel(ctx), e, nil, false)
+			})
+			if err != nil {
 				m.log.WarnContext(ctx, "the logs of a Job cannot be kept yet, trying again later", "job", e.job.Name, "task_id", e.taskID, "error", err)
 				continue
 			}
@@ -104,38 +122,53 @@ func (m *Manager) keepQueued(ctx context.Context) {
 	}
 }
 
-// keepLogs keeps the logs of a task that has ended. If one cannot be read, none
-// is kept, so that all are tried again; unless this is the last try.
-func (m *Manager) keepLogs(ctx context.Context, e endedTask, last bool) error {
-	logs, err := m.readLogs(ctx, keepTimeout, e.job, e.pods)
+// keepLogs keeps what before lacks of the logs of a task that has ended. If one
+// cannot be read, none is kept, so that all are tried again, and a task that
+// succeeded has all of its logs or none; unless this is the last try.
+func (m *Manager) keepLogs(ctx context.Context, e endedTask, before []dao.TaskLog, last bool) error {
+	logs := m.logsOf(e.job, e.pods)
+	lacking := slices.DeleteFunc(slices.Clone(logs), func(l kube.Log) bool {
+		return slices.ContainsFunc(before, func(b dao.TaskLog) bool { return same(b, l) })
+	})
+	reading, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	read, err := m.readLogs(reading, lacking)
 	if err != nil && !last {
 		return err
 	}
-	rows, _ := merge(e.taskID, nil, logs)
-	return errors.Join(err, m.keep(ctx, rows))
+	fresh, _ := merge(e.taskID, before, logs, read)
+	return errors.Join(err, m.keep(ctx, fresh))
 }
 
-// keepMissing keeps the logs of a task that has ended, which nobody has kept. It
-// says whether nothing is left to be done: they are kept, gone, or given up.
-func (m *Manager) keepMissing(ctx context.Context, taskID uint64, job *batchv1.Job) bool {
-	if ctx.Err() != nil {
-		return false // out of time: that is no try
-	}
-	last := m.keeper.try(taskID)
-	pods, err := m.jobs.Pods(ctx, job.Name)
-	if err == nil {
-		err = m.keepLogs(ctx, endedTask{taskID: taskID, job: job, pods: pods}, last)
-	}
+// keepMissing keeps the logs of a task that has ended, as far as nobody has kept
+// them. It says whether nothing is left to be done: they are kept, gone, or given
+// up.
+func (m *Manager) keepMissing(ctx context.Context, r retained) bool {
+	try, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	last := m.keeper.task(r.taskID).tries+1 == keepTries
+	err := m.safely(try, slog.Uint64("task_id", r.taskID), func() error {
+		pods, err := m.jobs.Pods(try, r.job.Name)
+		if err != nil {
+			return err
+		}
+		before, err := m.store.TaskLogs(try, r.taskID)
+		if err != nil {
+			return err
+		}
+		return m.keepLogs(try, endedTask{taskID: r.taskID, job: r.job, pods: pods}, before, last)
+	})
 	switch {
 	case err == nil:
-	case errors.Is(ctx.Err(), context.Canceled): // the manager stops
+	case ctx.Err() != nil: // the manager stops
 		return false
 	case last:
-		m.log.ErrorContext(ctx, "the logs of a Job could not be kept and are given up: they go with its pods", "job", job.Name, "task_id", taskID, "tries", keepTries, "error", err)
+		m.log.ErrorContext(ctx, "the logs of a Job could not be kept and are given up: they go with its pods", "job", r.job.Name, "task_id", r.taskID, "tries", keepTries, "error", err)
 	default:
-		m.log.WarnContext(ctx, "the logs of a Job cannot be kept yet, trying again later", "job", job.Name, "task_id", taskID, "error", err)
+		m.keeper.failed(r.taskID, m.cfg.Now())
+		m.log.WarnContext(ctx, "the logs of a Job cannot be kept yet, trying again later", "job", r.job.Name, "task_id", r.taskID, "again_at", m.keeper.task(r.taskID).again, "error", err)
 		return false
 	}
-	m.keeper.settle(taskID)
+	m.keeper.settle(r.taskID)
 	return true
 }

@@ -1,8 +1,10 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -21,73 +23,60 @@ const (
 	// messageLogBytes is how much of a log is read for error_msg alone, when none
 	// are kept.
 	messageLogBytes = 4 << 10
-	// failureLogTimeout bounds what the end of a failed task waits for its logs;
-	// keepTimeout, how long those of one task are read that nothing waits for.
-	failureLogTimeout = 3 * time.Second
-	keepTimeout       = 10 * time.Second
-	// writeTimeout bounds writing them.
+	// logTimeout bounds reading one log; one that takes longer hangs.
+	logTimeout = 2 * time.Second
+	// writeTimeout bounds writing the logs of a task.
 	writeTimeout = 3 * time.Second
 )
 
-// readLogs reads the ends of the logs that tell how a Job went, the last one
-// first, as far as the time allows, and returns in their order those that could
-// be read. What is gone is no error, since it stays gone.
-func (m *Manager) readLogs(ctx context.Context, timeout time.Duration, job *batchv1.Job, pods []corev1.Pod) ([]kube.Log, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	maxPods, limit := keptPods, m.cfg.KeptLogBytes
-	if limit == 0 {
-		maxPods, limit = 1, messageLogBytes
+// logsOf returns which logs of a Job are read.
+func (m *Manager) logsOf(job *batchv1.Job, pods []corev1.Pod) []kube.Log {
+	if m.cfg.KeptLogBytes == 0 {
+		return kube.LogsOf(job, pods, 1, keptLogs)
 	}
+	return kube.LogsOf(job, pods, keptPods, keptLogs)
+}
+
+// readLogs reads the ends of those logs, the last one first, as far as the time
+// allows, and returns in their order those that could be read. What is gone is no
+// error, since it stays gone. If a log hangs, its node is away, and the others of
+// its pod are not tried.
+func (m *Manager) readLogs(ctx context.Context, logs []kube.Log) ([]kube.Log, error) {
 	var (
-		logs   []kube.Log
+		read   []kube.Log
 		failed []error
+		away   string // the pod whose log has hung
 	)
-	for _, l := range slices.Backward(kube.LogsOf(job, pods, maxPods, keptLogs)) {
-		var err error
-		l.Text, l.Truncated, err = m.jobs.LogTail(ctx, l.Pod, l.Container, limit)
+	for _, l := range slices.Backward(logs) {
+		if ctx.Err() != nil {
+			failed = append(failed, fmt.Errorf("no time was left for the log of container %s of pod %s, and those before: %w", l.Container, l.Pod, ctx.Err()))
+			break
+		}
+		if l.Pod == away {
+			continue
+		}
+		hung, err := m.readLog(ctx, &l)
 		switch {
 		case err == nil:
-			logs = append(logs, l)
+			read = append(read, l)
 		case !apierrors.IsNotFound(err):
 			failed = append(failed, err)
 		}
+		if hung {
+			away = l.Pod
+			m.hurryUp()
+		}
 	}
-	slices.Reverse(logs)
-	return logs, errors.Join(failed...)
+	slices.Reverse(read)
+	return read, errors.Join(failed...)
 }
 
-// failureLogs returns the ends of the logs of a Job that has failed, or is about
-// to, and keeps them: those that can be read now, and those that could be before.
-// It takes a few seconds at the most. Nothing that goes wrong with logs keeps
-// a task from ending.
-func (m *Manager) failureLogs(ctx context.Context, taskID uint64, job *batchv1.Job, pods []corev1.Pod, l *look) []kube.Log {
-	before, errBefore := m.logsBefore(ctx, taskID, l)
-	read, errRead := m.readLogs(ctx, failureLogTimeout, job, pods)
-	fresh, all := merge(taskID, before, read)
-	if l != nil {
-		l.logs = all
-	}
-	if err := errors.Join(errBefore, errRead, m.keep(ctx, fresh)); err != nil {
-		m.log.WarnContext(ctx, "not all logs of a failed Job could be read and kept", "job", job.Name, "task_id", taskID, "kept", len(fresh), "error", err)
-	}
-	logs := make([]kube.Log, 0, len(all))
-	for _, t := range all {
-		logs = append(logs, kube.Log{Pod: t.Pod, Container: t.Container, Text: t.Text, Truncated: t.Truncated})
-	}
-	return logs
-}
-
-// logsBefore returns what was read of a task's logs before: by this manager, or
-// else what any has kept.
-func (m *Manager) logsBefore(ctx context.Context, taskID uint64, l *look) ([]dao.TaskLog, error) {
-	if l != nil && l.logs != nil {
-		return l.logs, nil
-	}
-	if m.cfg.KeptLogBytes == 0 {
-		return nil, nil
-	}
-	return m.store.TaskLogs(ctx, taskID)
+// readLog reads the end of one log, and says whether it hung.
+func (m *Manager) readLog(ctx context.Context, l *kube.Log) (hung bool, err error) {
+	one, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	l.Text, l.Truncated, err = m.jobs.LogTail(one, l.Pod, l.Container, cmp.Or(m.cfg.KeptLogBytes, messageLogBytes))
+	return err != nil && one.Err() != nil && ctx.Err() == nil, err
 }
 
 // keep writes logs, unless none are to be kept.
@@ -100,27 +89,33 @@ func (m *Manager) keep(ctx context.Context, logs []dao.TaskLog) error {
 	return m.store.KeepLogs(ctx, logs, m.cfg.Now())
 }
 
-// merge makes rows of logs, in which those that were read before keep their
-// positions and others come after them: pods go, so that what is read now may be
-// only the last of all. It returns the rows, and with them those from before that
-// were not read again, in order.
-func merge(taskID uint64, before []dao.TaskLog, read []kube.Log) (fresh, all []dao.TaskLog) {
+// merge makes rows of those of the Job's logs that were read. What was read before
+// keeps its position. The others stand as the Job has them, after what was read
+// before of pods that are gone; places stay free for what could not be read, which
+// may be later. It returns the rows, and with them those from before that were not
+// read again, in order.
+func merge(taskID uint64, before []dao.TaskLog, logs, read []kube.Log) (fresh, all []dao.TaskLog) {
 	all = slices.Clone(before)
-	next := 0
+	first := 0
 	for _, b := range before {
-		next = max(next, b.Position+1)
+		if !slices.ContainsFunc(logs, func(l kube.Log) bool { return same(b, l) }) {
+			first = max(first, b.Position+1)
+		}
 	}
 	for _, r := range read {
-		row := dao.TaskLog{TaskExecutionID: taskID, Pod: r.Pod, Container: r.Container, Position: next, Truncated: r.Truncated, Text: r.Text}
-		i := slices.IndexFunc(all, func(b dao.TaskLog) bool { return b.Pod == r.Pod && b.Container == r.Container })
-		if i >= 0 {
+		row := dao.TaskLog{TaskExecutionID: taskID, Pod: r.Pod, Container: r.Container, Truncated: r.Truncated, Text: r.Text}
+		row.Position = first + slices.IndexFunc(logs, func(l kube.Log) bool { return same(row, l) })
+		if i := slices.IndexFunc(all, func(b dao.TaskLog) bool { return same(b, r) }); i >= 0 {
 			row.Position = all[i].Position
 			all[i] = row
 		} else {
 			all = append(all, row)
-			next++
 		}
 		fresh = append(fresh, row)
 	}
+	slices.SortStableFunc(all, func(a, b dao.TaskLog) int { return cmp.Compare(a.Position, b.Position) })
 	return fresh, all
 }
+
+// same says whether both are of the same container.
+func same(t dao.TaskLog, l kube.Log) bool { return t.Pod == l.Pod && t.Container == l.Container }

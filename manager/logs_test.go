@@ -218,7 +218,8 @@ func TestJobWaitsForItsLogs(t *testing.T) {
 			t.Parallel()
 			w, task, job := unkept(t)
 			pass := 0
-			m := w.after(t, time.Hour+2*time.Second, func(context.Context) (string, error) { return tc.says(pass) })
+			m := w.after(t, 0, func(context.Context) (string, error) { return tc.says(pass) })
+			m.cfg.Now = func() time.Time { return time.Now().Add(time.Hour + time.Duration(pass)*keepPause<<keepTries) }
 			var log bytes.Buffer
 			m.log = slog.New(slog.NewTextHandler(&log, nil))
 			for pass = 1; w.there(t, job); pass++ {
@@ -250,32 +251,12 @@ func TestLogsAreKeptTogether(t *testing.T) {
 	away := errors.New("the node is away")
 	m.jobs.EXPECT().LogTail(gomock.Any(), p.Name, "d", 1<<16).Times(2).Return(nil, false, away)
 	e := endedTask{taskID: 5, job: runningJob(m.now), pods: []corev1.Pod{p}}
-	if err := m.keepLogs(t.Context(), e, false); !errors.Is(err, away) {
+	if err := m.keepLogs(t.Context(), e, nil, false); !errors.Is(err, away) {
 		t.Errorf("error %v", err)
 	}
 	m.store.EXPECT().KeepLogs(gomock.Any(), []dao.TaskLog{{TaskExecutionID: 5, Pod: p.Name, Container: "c", Text: []byte("one\n")}}, gomock.Any()).Return(nil)
-	if err := m.keepLogs(t.Context(), e, true); !errors.Is(err, away) {
+	if err := m.keepLogs(t.Context(), e, nil, true); !errors.Is(err, away) {
 		t.Errorf("error of the last try: %v", err)
-	}
-}
-
-// A pass that runs out of time does not use up the tries of those it has not come
-// to.
-func TestOutOfTimeIsNoTry(t *testing.T) {
-	t.Parallel()
-	w, task, job := unkept(t)
-	m := w.after(t, time.Hour+2*time.Second, one)
-	found := m.retainedJobs()
-	over, cancel := context.WithDeadline(t.Context(), time.Now())
-	defer cancel()
-	for range keepTries {
-		if m.keepMissing(over, task, found[task].job) {
-			t.Fatal("given up")
-		}
-	}
-	m.deleteJobs(t.Context())
-	if len(w.logs(t, task)) != 1 || w.there(t, job) {
-		t.Errorf("%d logs kept, the Job is there: %t", len(w.logs(t, task)), w.there(t, job))
 	}
 }
 
@@ -298,11 +279,31 @@ func TestMerge(t *testing.T) {
 	row := func(position int, pod, text string) dao.TaskLog {
 		return dao.TaskLog{TaskExecutionID: 7, Pod: pod, Container: "c", Position: position, Text: []byte(text)}
 	}
-	fresh, all := merge(7, []dao.TaskLog{row(0, "p", "p"), row(1, "q", "q")}, []kube.Log{{Pod: "q", Container: "c", Text: []byte("q again")}, {Pod: "r", Container: "c", Text: []byte("r")}})
-	if diff := cmp.Diff([]dao.TaskLog{row(1, "q", "q again"), row(2, "r", "r")}, fresh); diff != "" {
-		t.Errorf("fresh (-want +got):\n%s", diff)
+	logs := func(pods ...string) (logs []kube.Log) {
+		for _, pod := range pods {
+			logs = append(logs, kube.Log{Pod: pod, Container: "c", Text: []byte(pod)})
+		}
+		return logs
 	}
-	if diff := cmp.Diff([]dao.TaskLog{row(0, "p", "p"), row(1, "q", "q again"), row(2, "r", "r")}, all); diff != "" {
-		t.Errorf("all (-want +got):\n%s", diff)
+	cases := map[string]struct {
+		before             []dao.TaskLog
+		logs, read         []kube.Log
+		wantFresh, wantAll []dao.TaskLog
+	}{
+		"all are read":                      {nil, logs("p", "q"), logs("p", "q"), []dao.TaskLog{row(0, "p", "p"), row(1, "q", "q")}, []dao.TaskLog{row(0, "p", "p"), row(1, "q", "q")}},
+		"one is not":                        {nil, logs("p", "q"), logs("q"), []dao.TaskLog{row(1, "q", "q")}, []dao.TaskLog{row(1, "q", "q")}},
+		"but later":                         {[]dao.TaskLog{row(1, "q", "q")}, logs("p", "q"), logs("p"), []dao.TaskLog{row(0, "p", "p")}, []dao.TaskLog{row(0, "p", "p"), row(1, "q", "q")}},
+		"one is read again":                 {[]dao.TaskLog{row(0, "p", "p"), row(1, "q", "before")}, logs("p", "q"), logs("q"), []dao.TaskLog{row(1, "q", "q")}, []dao.TaskLog{row(0, "p", "p"), row(1, "q", "q")}},
+		"a new one beside one that is gone": {[]dao.TaskLog{row(0, "p", "p"), row(1, "q", "before")}, logs("q", "r"), logs("q", "r"), []dao.TaskLog{row(1, "q", "q"), row(2, "r", "r")}, []dao.TaskLog{row(0, "p", "p"), row(1, "q", "q"), row(2, "r", "r")}},
+		"none":                              {[]dao.TaskLog{row(0, "p", "p")}, logs("p"), nil, nil, []dao.TaskLog{row(0, "p", "p")}},
+	}
+	for name, tc := range cases {
+		fresh, all := merge(7, tc.before, tc.logs, tc.read)
+		if diff := cmp.Diff(tc.wantFresh, fresh); diff != "" {
+			t.Errorf("%s: fresh (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(tc.wantAll, all); diff != "" {
+			t.Errorf("%s: all (-want +got):\n%s", name, diff)
+		}
 	}
 }

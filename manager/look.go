@@ -17,11 +17,13 @@ import (
 // end of a Job that cannot start, and loses of pods that are gone what their kept
 // logs do not say.
 type look struct {
-	captured bool          // the Job is about to fail, and its pods and logs were read
-	pods     []corev1.Pod  // as they were then
-	logs     []dao.TaskLog // as they were then
-	next     time.Time     // when to look again whether it can start
-	heldUp   time.Time     // since when each look has found that it cannot; zero: the last one has not
+	captured  bool          // the Job is about to fail, its logs were read, if only in part, and nothing writes any more
+	again     time.Time     // until then they are not read again
+	pods      []corev1.Pod  // as they were when it was about to fail, and the logs were last read
+	logs      []dao.TaskLog // as they were then
+	unwritten bool          // logs are not all in the database
+	next      time.Time     // when to look again whether it can start
+	heldUp    time.Time     // since when each look has found that it cannot; zero: the last one has not
 }
 
 // startLooks is how many looks at a Job whose pods are not ready fit into
@@ -29,12 +31,22 @@ type look struct {
 // pull that took long and failed once is tried again.
 const startLooks = 5
 
+const (
+	// captureEvery is the time between two looks at a Job that is about to fail, if
+	// they cost little: a little less than the default of PollInterval.
+	captureEvery = 900 * time.Millisecond
+	// captureShare bounds what they cost, as where logs hang, to that part of the
+	// time.
+	captureShare = 20
+)
+
 // worthALook says whether a Job that runs, as far as the watch says, shows
-// trouble: it is about to fail, when Kubernetes deletes the pods that still run;
-// or its pods have not been ready for long.
+// trouble: it is about to fail, when Kubernetes deletes the pods that still run,
+// which may say more until they have ended; or its pods have not been ready for
+// long.
 func (m *Manager) worthALook(job *batchv1.Job, l *look, now time.Time) bool {
 	if kube.FailedBy(job) != "" {
-		return l == nil || !l.captured
+		return l == nil || !l.captured && !now.Before(l.again)
 	}
 	timeout := m.cfg.StartTimeout
 	return timeout > 0 && kube.MayBeHeldUp(job, timeout-timeout/startLooks, now) && (l == nil || !now.Before(l.next))
@@ -42,14 +54,13 @@ func (m *Manager) worthALook(job *batchv1.Job, l *look, now time.Time) bool {
 
 // observeRunning looks at the pods of a Job that is worthALook. It returns that
 // the task has failed if the Job could not start for StartTimeout.
-func (m *Manager) observeRunning(ctx context.Context, row *dao.TaskExecution, job *batchv1.Job, l *look) (*observed, error) {
+func (m *Manager) observeRunning(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, l *look) (*observed, error) {
 	pods, err := m.jobs.Pods(ctx, job.Name)
 	if err != nil {
 		return nil, err
 	}
 	if kube.FailedBy(job) != "" {
-		m.failureLogs(ctx, row.ID, job, pods, l)
-		l.captured, l.pods = true, kube.Telling(job, pods, keptPods)
+		m.capture(ctx, h, row.ID, job, pods, l)
 		return nil, nil
 	}
 	now := m.cfg.Now()
@@ -72,12 +83,26 @@ func (m *Manager) observeRunning(ctx context.Context, row *dao.TaskExecution, jo
 		}
 		return nil, nil
 	}
-	m.failureLogs(ctx, row.ID, job, pods, l) // of init containers, and of earlier pods
+	m.failureLogs(ctx, h, row.ID, job, pods, l) // of init containers, and of earlier pods
 	o, err := m.failed(ctx, row, by.Reason, by.Message)
 	if o != nil {
 		o.job, o.heldUp = job, true
 	}
 	return o, err
+}
+
+// capture reads what the pods of a Job that is about to fail show: soon they are
+// gone.
+func (m *Manager) capture(ctx context.Context, h *held, taskID uint64, job *batchv1.Job, pods []corev1.Pod, l *look) {
+	all := l.withGone(pods)
+	began := m.cfg.Now()
+	_, begun := m.failureLogs(ctx, h, taskID, job, all, l)
+	l.pods = kube.Telling(job, all, keptPods)
+	if begun {
+		l.captured = !kube.MayWrite(pods)
+		ended := m.cfg.Now()
+		l.again = ended.Add(max(captureEvery, captureShare*ended.Sub(began)))
+	}
 }
 
 // withGone returns pods and, of those that were there when the Job was about to

@@ -112,7 +112,7 @@ func TestHeldUpJobFails(t *testing.T) {
 	}
 	m.now = began.Add(m.cfg.StartTimeout)
 	m.pods(p)
-	written := m.fails(t, "ImagePullBackOff", "pod w-a-5-1-abcde: container c cannot be started (ImagePullBackOff) for 5m0s", `"nope:1"`, "Back-off pulling image", "imagePullSecrets")
+	written := m.fails(t, "ImagePullBackOff", "pod w-a-5-1-abcde: container c could not be started for 5m0s (ImagePullBackOff)", `"nope:1"`, "Back-off pulling image", "imagePullSecrets")
 	m.jobs.EXPECT().Delete(gomock.Any(), "w-a-5-1", (*job).UID).After(written).Return(errors.New("the API server is away"))
 	m.reconcile(t.Context(), 1)
 
@@ -216,13 +216,102 @@ func TestPodsGoBeforeTheirJobHasFailed(t *testing.T) {
 	m.store.EXPECT().KeepLogs(gomock.Any(), []dao.TaskLog{{TaskExecutionID: 5, Pod: "w-a-5-1-abcde", Container: "c", Text: []byte("at work\n")}}, gomock.Any()).Return(nil)
 	*job = withConditions(runningJob(m.now), batchv1.JobFailureTarget)
 	m.reconcile(t.Context(), 1)
-	m.reconcile(t.Context(), 1) // once is enough
+	m.reconcile(t.Context(), 1) // too early for another look
 
 	m.pods()
 	m.jobs.EXPECT().LogTail(gomock.Any(), "w-a-5-1-abcde", "c", 1<<16).Return(nil, false, errPodGone)
 	m.fails(t, "DeadlineExceeded", "pod w-a-5-1-abcde: container c was still running; too long; last lines of the log of container c of pod w-a-5-1-abcde:\nat work")
 	*job = withConditions(runningJob(m.now), batchv1.JobFailureTarget, batchv1.JobFailed)
 	m.reconcile(t.Context(), 1)
+}
+
+// What was read of a Job that was about to fail is written at its end, if it could
+// not be before.
+func TestLogsThatCouldNotBeWritten(t *testing.T) {
+	t.Parallel()
+	m, job := failing(t)
+	m.pods(podOf(m.now, runs))
+	m.store.EXPECT().TaskLogs(gomock.Any(), uint64(5)).Return(nil, nil)
+	m.jobs.EXPECT().LogTail(gomock.Any(), "w-a-5-1-abcde", "c", 1<<16).Return([]byte("at work\n"), false, nil)
+	kept := []dao.TaskLog{{TaskExecutionID: 5, Pod: "w-a-5-1-abcde", Container: "c", Text: []byte("at work\n")}}
+	m.store.EXPECT().KeepLogs(gomock.Any(), kept, gomock.Any()).Return(dao.ErrUnavailable)
+	*job = withConditions(runningJob(m.now), batchv1.JobFailureTarget)
+	m.reconcile(t.Context(), 1)
+
+	m.pods()
+	m.jobs.EXPECT().LogTail(gomock.Any(), "w-a-5-1-abcde", "c", 1<<16).Return(nil, false, errPodGone)
+	m.store.EXPECT().KeepLogs(gomock.Any(), kept, gomock.Any()).Return(nil)
+	m.fails(t, "DeadlineExceeded", "at work")
+	*job = withConditions(runningJob(m.now), batchv1.JobFailureTarget, batchv1.JobFailed)
+	m.reconcile(t.Context(), 1)
+}
+
+// What a container writes in its grace period is read and kept, too, about once a
+// second until it has ended.
+func TestGracePeriodIsRead(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		ends        corev1.ContainerState // as it is last seen
+		wantMessage string
+	}{
+		"to its end":                   {corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}}, "container c exited with code 1; too long"},
+		"as long as the pod was there": {runs, "container c was still running; too long"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, job := failing(t)
+			*job = withConditions(runningJob(m.now), batchv1.JobFailureTarget)
+			m.store.EXPECT().TaskLogs(gomock.Any(), uint64(5)).Return(nil, nil)
+			p := podOf(m.now, runs)
+			p.Status.Phase = corev1.PodRunning
+			look := func(text string) {
+				m.pods(p)
+				m.jobs.EXPECT().LogTail(gomock.Any(), p.Name, "c", 1<<16).Return([]byte(text), false, nil)
+				m.store.EXPECT().KeepLogs(gomock.Any(), []dao.TaskLog{{TaskExecutionID: 5, Pod: p.Name, Container: "c", Text: []byte(text)}}, gomock.Any()).Return(nil)
+				m.reconcile(t.Context(), 1)
+				m.now = m.now.Add(time.Second / 2)
+				m.reconcile(t.Context(), 1) // too early for another look
+				m.now = m.now.Add(time.Second / 2)
+			}
+			look("at work\n")
+			look("at work\nstopping\n")
+			p = podOf(m.now, tc.ends)
+			look("at work\nstopping\nstopped\n")
+			if tc.ends.Terminated != nil {
+				m.reconcile(t.Context(), 1) // nothing more will come
+			}
+
+			m.pods()
+			m.jobs.EXPECT().LogTail(gomock.Any(), p.Name, "c", 1<<16).Return(nil, false, errPodGone)
+			m.fails(t, "DeadlineExceeded", tc.wantMessage, "\nat work\nstopping\nstopped")
+			*job = withConditions(runningJob(m.now), batchv1.JobFailureTarget, batchv1.JobFailed)
+			m.reconcile(t.Context(), 1)
+		})
+	}
+}
+
+// Looks at a Job whose logs are slow to read are rare.
+func TestSlowLogsAreReadRarely(t *testing.T) {
+	t.Parallel()
+	m, job := failing(t)
+	*job = withConditions(runningJob(m.now), batchv1.JobFailureTarget)
+	m.store.EXPECT().TaskLogs(gomock.Any(), uint64(5)).AnyTimes().Return(nil, nil)
+	looks := 0
+	m.jobs.EXPECT().Pods(gomock.Any(), "w-a-5-1").AnyTimes().DoAndReturn(func(context.Context, string) ([]corev1.Pod, error) {
+		looks++
+		return []corev1.Pod{podOf(m.now, runs)}, nil
+	})
+	m.jobs.EXPECT().LogTail(gomock.Any(), gomock.Any(), "c", 1<<16).AnyTimes().DoAndReturn(func(context.Context, string, string, int) ([]byte, bool, error) {
+		m.now = m.now.Add(2 * time.Second)
+		return nil, false, errors.New("the node is away")
+	})
+	for began := m.now; m.now.Sub(began) < time.Minute; m.now = m.now.Add(time.Second) {
+		m.reconcile(t.Context(), 1)
+	}
+	if looks != 2 {
+		t.Errorf("%d looks in a minute, each of which took 2 s", looks)
+	}
 }
 
 // A manager that has not seen it tells the last lines of what another has kept.
@@ -252,7 +341,7 @@ func TestFailureWithALogThatHangs(t *testing.T) {
 			<-ctx.Done()
 			return nil, false, ctx.Err()
 		})
-		kept := []dao.TaskLog{{TaskExecutionID: 5, Pod: p.Name, Container: "d", Truncated: true, Text: []byte("one\n")}}
+		kept := []dao.TaskLog{{TaskExecutionID: 5, Pod: p.Name, Container: "d", Position: 1, Truncated: true, Text: []byte("one\n")}}
 		m.store.EXPECT().KeepLogs(gomock.Any(), kept, gomock.Any()).DoAndReturn(func(ctx context.Context, _ []dao.TaskLog, _ time.Time) error {
 			return ctx.Err()
 		})
@@ -265,7 +354,7 @@ func TestFailureWithALogThatHangs(t *testing.T) {
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("the failure took %s", took)
 		}
-		if !strings.Contains(log.String(), "kept=1") || !strings.Contains(log.String(), "deadline exceeded") || !strings.Contains(log.String(), "a broken row") {
+		if !strings.Contains(log.String(), "read=1 of=2") || !strings.Contains(log.String(), "deadline exceeded") || !strings.Contains(log.String(), "a broken row") {
 			t.Errorf("log: %s", log.String())
 		}
 	})
@@ -296,4 +385,40 @@ func TestImageThatCannotBePulled(t *testing.T) {
 		t.Errorf("%s: %s", a.ErrorReason, a.ErrorMsg)
 	}
 	await(t, "the Job's deletion", func() bool { return !w.there(t, *a.ExecutionName) })
+}
+
+// On a real control plane: a pod that somebody deletes fails its task, and is
+// not taken for one that the Job's controller has ended.
+func TestPodDeletedByHand(t *testing.T) {
+	t.Parallel()
+	w, c := newUnplayed(t)
+	run(t, w.manager(t, "m1", keeping(talking{w.jobs, one})))
+	id := w.start(t, workflow(`{"name": "a", "type": "kube-job", "job": {"spec": {"backoffLimit": 0, "template": {"spec": {
+		"restartPolicy": "Never", "nodeName": "jobnetes-test-none", "containers": [{"name": "c", "image": "nope:1"}]}}}}}`), "{}")
+	a := w.task(t, id, "a")
+	pods := c.Client.CoreV1().Pods(w.ns)
+	var p corev1.Pod
+	await(t, "the pod", func() bool {
+		list, err := pods.List(t.Context(), metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + *a.ExecutionName})
+		if err != nil || len(list.Items) == 0 {
+			return false
+		}
+		p = list.Items[0]
+		p.Status = podOf(time.Now(), runs).Status
+		p.Status.Phase = corev1.PodRunning
+		_, err = pods.UpdateStatus(t.Context(), &p, metav1.UpdateOptions{})
+		return err == nil
+	})
+	if err := pods.Delete(t.Context(), p.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "its log", func() bool { return len(w.logs(t, a.ID)) == 1 })
+	// No kubelet says that the container has ended.
+	if err := pods.Delete(t.Context(), p.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(t, id)
+	if a = w.task(t, id, "a"); a.ErrorReason != "PodDeleted" || !strings.Contains(a.ErrorMsg, "pod "+p.Name+" was deleted (not by jobnetes) while container c ran") {
+		t.Errorf("%s: %s", a.ErrorReason, a.ErrorMsg)
+	}
 }

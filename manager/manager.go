@@ -91,8 +91,9 @@ type Manager struct {
 	queue  *queue
 	keeper *keeper
 
-	mu   sync.Mutex
-	held map[uint64]*held
+	mu    sync.Mutex
+	held  map[uint64]*held
+	hurry time.Time // until then logs are not waited for long, since some have hung; by time.Now
 }
 
 // held is an execution that this manager holds the lease of. Only the worker
@@ -105,6 +106,8 @@ type held struct {
 	pause  pause            // after an error of the execution as a whole
 	pauses map[uint64]pause // after an error with a task's Job, by task
 	looks  map[uint64]*look // what running Jobs have shown, by task
+	// logTime is what the logs of failed Jobs may take of the pass in hand.
+	logTime *logTime
 	// unnoted are Jobs that were seen and could not be noted, by task. It outlives
 	// x: the note may have been written though its answer was lost, and then a Job
 	// that somebody deletes must not be made again.

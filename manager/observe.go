@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -74,7 +75,7 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		}
 		g.Go(func() error {
 			var o *observed
-			err := m.safely(ctx, row.WorkflowExecutionID, func() (err error) {
+			err := m.safely(ctx, slog.Uint64("execution_id", row.WorkflowExecutionID), func() (err error) {
 				o, err = m.observeJob(ctx, h, row, job, l)
 				return err
 			})
@@ -149,16 +150,16 @@ func (m *Manager) observeJob(ctx context.Context, h *held, row *dao.TaskExecutio
 	}
 	switch {
 	case kube.Finished(job):
-		return m.outcome(ctx, row, job, l)
+		return m.outcome(ctx, h, row, job, l)
 	case l != nil:
-		return m.observeRunning(ctx, row, job, l)
+		return m.observeRunning(ctx, h, row, job, l)
 	default:
 		return nil, nil
 	}
 }
 
 // outcome reads what a finished Job has left.
-func (m *Manager) outcome(ctx context.Context, row *dao.TaskExecution, job *batchv1.Job, l *look) (*observed, error) {
+func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, l *look) (*observed, error) {
 	recorded, rev, err := m.store.RecordedOutput(ctx, row.ID)
 	if err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func (m *Manager) outcome(ctx context.Context, row *dao.TaskExecution, job *batc
 	var logs []kube.Log
 	if kube.FailedBy(job) != "" {
 		pods = l.withGone(pods)
-		logs = m.failureLogs(ctx, row.ID, job, pods, l)
+		logs, _ = m.failureLogs(ctx, h, row.ID, job, pods, l)
 	}
 	o := kube.OutcomeOf(job, pods, logs)
 	if o.Succeeded && recorded == nil && o.Note != "" {

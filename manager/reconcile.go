@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -32,9 +33,10 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
-	err := m.safely(ctx, id, func() error { return m.move(ctx, h) })
+	h.logTime = &logTime{}
+	err := m.safely(ctx, slog.Uint64("execution_id", id), func() error { return m.move(ctx, h) })
 	if never := whyNever(err); never != nil {
-		err = m.safely(ctx, id, func() error { return m.abort(ctx, h, never) })
+		err = m.safely(ctx, slog.Uint64("execution_id", id), func() error { return m.abort(ctx, h, never) })
 	}
 	switch {
 	case err == nil:
@@ -68,11 +70,12 @@ func whyNever(err error) *unrunnable {
 	return nil
 }
 
-// safely makes a panic an error of the one execution that it happened with.
-func (m *Manager) safely(ctx context.Context, id uint64, do func() error) (err error) {
+// safely makes a panic an error of the one execution, or task, that it happened
+// with; whose names it in the log.
+func (m *Manager) safely(ctx context.Context, whose slog.Attr, do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			m.log.ErrorContext(ctx, "panic while moving an execution: this is a bug of jobnetes", "execution_id", id, "panic", p, "stack", string(debug.Stack()))
+			m.log.ErrorContext(ctx, "panic: this is a bug of jobnetes", whose, "panic", p, "stack", string(debug.Stack()))
 			err = &unrunnable{reason: "InternalError", err: fmt.Errorf("jobnetes panicked: %v: please report it, with the manager's log", p)}
 		}
 	}()

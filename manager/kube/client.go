@@ -78,7 +78,8 @@ func RESTConfig(cfg Config) (*rest.Config, error) {
 	return rc, nil
 }
 
-// New returns a client of that cluster. It does not connect yet.
+// New returns a client of that cluster. It does not connect yet. What the API
+// server warns of goes to log.
 func New(rc *rest.Config, cfg Config, log *slog.Logger) (*Client, error) {
 	if cfg.Namespace == "" {
 		return nil, errors.New("k8s.job-namespace is empty: name the namespace that Jobs run in")
@@ -86,6 +87,8 @@ func New(rc *rest.Config, cfg Config, log *slog.Logger) (*Client, error) {
 	if cfg.RelistInterval == 0 {
 		cfg.RelistInterval = defaultRelist
 	}
+	rc = rest.CopyConfig(rc)
+	rc.WarningHandlerWithContext = warnings{log}
 	api, err := kubernetes.NewForConfig(rc)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
@@ -93,9 +96,33 @@ func New(rc *rest.Config, cfg Config, log *slog.Logger) (*Client, error) {
 	return &Client{api: api, cfg: cfg, log: log, cached: newCache()}, nil
 }
 
+// jobKey is the key of a context's value: the name of the Job that a request is
+// about.
+type jobKey struct{}
+
+// warnings logs what the API server says beside an answer, such as that the pods
+// of a Job that it has accepted will be refused (Pod Security).
+type warnings struct{ log *slog.Logger }
+
+// persistentWarning is the only code of a warning that the API server sends (RFC
+// 7234, 5.5.7).
+const persistentWarning = 299
+
+// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
+func (w warnings) HandleWarningHeaderWithContext(ctx context.Context, code int, _, text string) {
+	if code != persistentWarning || text == "" {
+		return
+	}
+	attrs := []slog.Attr{slog.String("warning", text)}
+	if job, ok := ctx.Value(jobKey{}).(string); ok {
+		attrs = append(attrs, slog.String("job", job))
+	}
+	w.log.LogAttrs(ctx, slog.LevelWarn, "the Kubernetes API server warns", attrs...)
+}
+
 // Create submits a Job; see manager.Jobs.
 func (c *Client) Create(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, jobKey{}, job.Name), requestTimeout)
 	defer cancel()
 	return c.api.BatchV1().Jobs(c.cfg.Namespace).Create(ctx, job, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
 }

@@ -40,6 +40,20 @@ func at(p corev1.Pod, second int64) corev1.Pod {
 	return p
 }
 
+// finished sets when a container ended, in seconds.
+func finished(c corev1.ContainerStatus, second int64) corev1.ContainerStatus {
+	c.State.Terminated.FinishedAt = metav1.Time{Time: time.Unix(second, 0)}
+	return c
+}
+
+// withSidecar gives a pod an init container that runs beside the others.
+func withSidecar(p corev1.Pod, s corev1.ContainerStatus) corev1.Pod {
+	always := corev1.ContainerRestartPolicyAlways
+	p.Spec.InitContainers = []corev1.Container{{Name: s.Name, RestartPolicy: &always}}
+	p.Status.InitContainerStatuses = []corev1.ContainerStatus{s}
+	return p
+}
+
 func log(pod, container, text string) Log {
 	return Log{Pod: pod, Container: container, Text: []byte(text)}
 }
@@ -88,6 +102,12 @@ func TestFailure(t *testing.T) {
 			"DeadlineExceeded", "pod p: container c exited with code 137 (signal 9: killed, OOMKilled); Job was active longer than specified deadline"},
 		"and so is a pod failure policy": {policy, exit(137, "OOMKilled", ""), nil,
 			"PodFailurePolicy", "pod p: container c exited with code 137 (signal 9: killed, OOMKilled); Container c for pod n/p failed with exit code 137 matching FailJob rule at index 0"},
+		"what the pod says for its container and the Job for its pod is said once": {late,
+			[]corev1.Pod{because(pod("p", corev1.PodFailed, ended("c", 1, "DeadlineExceeded", "")), "DeadlineExceeded", "Job was active longer than specified deadline")}, nil,
+			"DeadlineExceeded", "pod p: container c exited with code 1; Job was active longer than specified deadline"},
+		"a pod's own deadline, too": {backoff,
+			[]corev1.Pod{because(pod("p", corev1.PodFailed, ended("c", 143, "DeadlineExceeded", "")), "DeadlineExceeded", "Pod was active too long")}, nil,
+			"DeadlineExceeded", "pod p: container c exited with code 143 (signal 15: terminated), DeadlineExceeded: Pod was active too long"},
 		"a code of its own is no signal": {backoff, exit(255, "Error", ""), nil,
 			"BackoffLimitExceeded", "pod p: container c exited with code 255"},
 
@@ -103,10 +123,23 @@ func TestFailure(t *testing.T) {
 			"BackoffLimitExceeded", "pod p: container c exited with code 1: why" + lines + "one"},
 		"no NUL, no control character, no broken UTF-8": {backoff, exit(1, "Error", "a\x00b\xff"), []Log{log("p", "c", "\x1b[31mred\x00\r\n\ttab \xc3\n")},
 			"BackoffLimitExceeded", "pod p: container c exited with code 1: ab?" + lines + "[31mred\n\ttab ?"},
+		"nor one beyond ASCII, nor what turns the text": {backoff, exit(1, "Error", "a\u0085b\u202ec"), []Log{log("p", "c", "o\u009bne\u2066\u200f\n")},
+			"BackoffLimitExceeded", "pod p: container c exited with code 1: abc" + lines + "one"},
 		"of several containers the first that failed": {backoff,
 			[]corev1.Pod{pod("p", corev1.PodFailed, ended("a", 0, "Completed", ""), ended("b", 1, "Error", ""), ended("c", 2, "Error", ""))},
 			[]Log{log("p", "a", "a\n"), log("p", "c", "c\n")},
 			"BackoffLimitExceeded", "pod p: container b exited with code 1, container c exited with code 2" + lines + "c"},
+		"by the time, not by the spec": {backoff,
+			[]corev1.Pod{pod("p", corev1.PodFailed, finished(ended("b", 137, "OOMKilled", ""), 20), finished(ended("c", 2, "Error", ""), 10))},
+			[]Log{log("p", "b", "b\n"), log("p", "c", "c\n")},
+			"BackoffLimitExceeded", "pod p: container c exited with code 2, container b exited with code 137 (signal 9: killed, OOMKilled)" + lines + "c"},
+		"one of which nobody knows when comes after": {backoff,
+			[]corev1.Pod{pod("p", corev1.PodFailed, ended("b", 137, "ContainerStatusUnknown", ""), finished(ended("c", 2, "Error", ""), 10))}, nil,
+			"BackoffLimitExceeded", "pod p: container c exited with code 2, container b exited with code 137 (signal 9: killed, ContainerStatusUnknown)"},
+		"and a sidecar last, whenever it was ended": {backoff,
+			[]corev1.Pod{withSidecar(pod("p", corev1.PodFailed, finished(ended("c", 2, "Error", ""), 10)), finished(ended("proxy", 137, "OOMKilled", ""), 9))},
+			[]Log{log("p", "proxy", "bye\n"), log("p", "c", "c\n")},
+			"BackoffLimitExceeded", "pod p: container c exited with code 2, container proxy exited with code 137 (signal 9: killed, OOMKilled)" + lines + "c"},
 		"of several pods the last to start": {backoff,
 			[]corev1.Pod{at(pod("q", corev1.PodFailed, ended("c", 1, "Error", "")), 1), at(pod("p", corev1.PodFailed, ended("c", 2, "Error", "")), 2)},
 			[]Log{log("q", "c", "q\n"), log("p", "c", "p\n")},
@@ -115,6 +148,9 @@ func TestFailure(t *testing.T) {
 			[]corev1.Pod{at(pod("p", corev1.PodFailed, ended("c", 2, "Error", "")), 1), at(pod("q", corev1.PodRunning, running("c")), 2)}, nil,
 			"BackoffLimitExceeded", "pod p: container c exited with code 2"},
 		"what was still running at the deadline": {late, []corev1.Pod{pod("p", corev1.PodRunning, running("c"))}, []Log{log("p", "c", "at work\n")},
+			"DeadlineExceeded", "pod p: container c was still running; Job was active longer than specified deadline" + lines + "at work"},
+
+		"which is not its sidecar": {late, []corev1.Pod{withSidecar(pod("p", corev1.PodRunning, running("c")), running("proxy"))}, []Log{log("p", "c", "at work\n")},
 			"DeadlineExceeded", "pod p: container c was still running; Job was active longer than specified deadline" + lines + "at work"},
 
 		"without pods there are Kubernetes' own message": {backoff, nil, nil,

@@ -1,12 +1,13 @@
 package kube
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"slices"
 
@@ -27,22 +28,22 @@ type Log struct {
 // Telling pods, of the containers that have run, and at most maxLogs. They come
 // in the order of pods, the oldest first, and in each the init containers first.
 func LogsOf(job *batchv1.Job, pods []corev1.Pod, maxPods, maxLogs int) []Log {
-	pods = slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return len(ranIn(p)) == 0 })
+	pods = slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return len(ranIn(p, maxLogs)) == 0 })
 	var chosen []corev1.Pod
 	n := 0
 	for _, p := range Telling(job, pods, maxPods) {
-		if n += len(ranIn(p)); n > maxLogs && len(chosen) > 0 {
+		if n += len(ranIn(p, maxLogs)); n > maxLogs {
 			break
 		}
 		chosen = append(chosen, p)
 	}
 	var logs []Log
 	for _, p := range slices.Backward(latestFirst(job, chosen)) {
-		for _, name := range ranIn(p) {
+		for _, name := range ranIn(p, maxLogs) {
 			logs = append(logs, Log{Pod: p.Name, Container: name})
 		}
 	}
-	return logs[:min(len(logs), maxLogs)]
+	return logs
 }
 
 // Telling returns at most limit of a Job's own pods, those that tell most of how
@@ -61,15 +62,20 @@ func succeeded(p corev1.Pod) int {
 	return 0
 }
 
-// ranIn names the containers of a pod that run, or have run.
-func ranIn(p corev1.Pod) []string {
-	var names []string
+// ranIn names the containers of a pod that run, or have run, in the order of the
+// spec: at most limit, those that tell most.
+func ranIn(p corev1.Pod, limit int) []string {
+	names := slices.DeleteFunc(tellingOrder(p), func(name string) bool {
+		return status(p, name).State.Running == nil && terminated(p, name) == nil
+	})
+	names = names[:min(len(names), limit)]
+	var ordered []string
 	for _, c := range containersOf(p) {
-		if s := status(p, c.Name); s != nil && (s.State.Running != nil || terminated(p, c.Name) != nil) {
-			names = append(names, c.Name)
+		if slices.Contains(names, c.Name) {
+			ordered = append(ordered, c.Name)
 		}
 	}
-	return names
+	return ordered
 }
 
 // find returns the log of a container; without text if there is none.
@@ -83,9 +89,9 @@ func find(logs []Log, pod, container string) Log {
 }
 
 // Logs returns a container's log as it is now; the caller closes it. IsNotFound
-// if the pod is gone.
+// if the pod or the log is gone, or the container has not run.
 func (c *Client) Logs(ctx context.Context, pod, container string) (io.ReadCloser, error) {
-	return c.api.CoreV1().Pods(c.cfg.Namespace).GetLogs(pod, &corev1.PodLogOptions{Container: container}).Stream(ctx)
+	return c.openLog(ctx, pod, &corev1.PodLogOptions{Container: container})
 }
 
 // LogTail returns the last limit bytes of a container's log, from a line's beginning
@@ -110,13 +116,28 @@ func (c *Client) LogTail(ctx context.Context, pod, container string, limit int) 
 	return text, truncated, nil
 }
 
-// noLog begins what a kubelet answers, with the status of a success, where the
-// runtime does not know the container (kubernetes/kubernetes#140154).
-const noLog = "unable to retrieve container logs for "
-
-// readLog reads what opts ask for. A kubelet also answers BadRequest where it
-// has no log: the container has not run, or is gone.
+// readLog reads what opts ask for.
 func (c *Client) readLog(ctx context.Context, pod string, opts *corev1.PodLogOptions) ([]byte, error) {
+	log, err := c.openLog(ctx, pod, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }()
+	return io.ReadAll(io.LimitReader(log, *opts.LimitBytes))
+}
+
+const (
+	// noLog begins what a kubelet answers, with the status of a success, where the
+	// runtime does not know the container (kubernetes/kubernetes#140154).
+	noLog = "unable to retrieve container logs for "
+	// maxNoLog bounds such an answer, in bytes: the container's id follows.
+	maxNoLog = 1 << 10
+)
+
+// openLog opens what opts ask for; IsNotFound if there is no log. For that a
+// kubelet also answers BadRequest, if the container has not run or is gone, or
+// noLog and no more.
+func (c *Client) openLog(ctx context.Context, pod string, opts *corev1.PodLogOptions) (io.ReadCloser, error) {
 	stream, err := c.api.CoreV1().Pods(c.cfg.Namespace).GetLogs(pod, opts).Stream(ctx)
 	if apierrors.IsBadRequest(err) {
 		return nil, notFound(err.Error())
@@ -124,12 +145,17 @@ func (c *Client) readLog(ctx context.Context, pod string, opts *corev1.PodLogOpt
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = stream.Close() }()
-	text, err := io.ReadAll(io.LimitReader(stream, *opts.LimitBytes))
-	if bytes.HasPrefix(text, []byte(noLog)) && !bytes.Contains(text, []byte("\n")) {
-		return nil, notFound(string(text))
+	log := bufio.NewReaderSize(stream, maxNoLog)
+	if begin, _ := log.Peek(len(noLog)); string(begin) == noLog {
+		if all, err := log.Peek(maxNoLog); errors.Is(err, io.EOF) && !bytes.Contains(all, []byte("\n")) {
+			_ = stream.Close()
+			return nil, notFound(string(all))
+		}
 	}
-	return text, err
+	return struct {
+		io.Reader
+		io.Closer
+	}{log, stream}, nil
 }
 
 // notFound is an error that is IsNotFound and says why.
@@ -137,62 +163,4 @@ func notFound(why string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound, Message: why,
 	}}
-}
-
-const (
-	// tailFactor bounds one answer to that many times the bytes that are wanted.
-	tailFactor = 4
-	// tailTries bounds how many answers are asked for. The second one nearly
-	// always fits: its lines are counted by the length of those in the first.
-	tailTries = 8
-)
-
-// searchTail finds by read, which gives the first limit bytes of the last lines
-// of a log, the last want bytes. As many lines as bytes are enough, since each
-// has one at least, so a log that is short is had at once, and known to be all.
-// An answer of limit bytes has lost its end: fewer lines are asked for. Runtimes
-// split lines at 16 KiB; if one does not, and the last line alone is over the
-// limit, its beginning is all there is.
-func searchTail(want int, read func(lines, limit int64) ([]byte, error)) (tail []byte, truncated bool, err error) {
-	limit := tailFactor * want
-	var best []byte
-	few, many, lines := 0, want+2, want+1 // few are too few, many too many
-	for tries := 0; tries < tailTries && few+1 < many; tries++ {
-		text, err := read(int64(lines), int64(limit))
-		if err != nil {
-			return nil, false, err
-		}
-		cut := len(text) >= limit
-		if !cut && (len(text) >= want || lines > want) {
-			tail, over := lastBytes(text, want)
-			return tail, over || lines <= want, nil
-		}
-		seen := lines
-		if cut {
-			many, seen = lines, bytes.Count(text, []byte("\n"))
-		} else {
-			few = lines
-		}
-		if !cut || few == 0 {
-			best = text
-		}
-		if lines = 2 * want * seen / max(len(text), 1); lines <= few || lines >= many { // lines differ: halve, as to digits
-			lines = max(int(math.Sqrt(float64(few*many))), few+1)
-		}
-	}
-	tail, _ = lastBytes(best, want)
-	return tail, true, nil
-}
-
-// lastBytes returns the last n bytes of text, from a line's beginning if there
-// is one among them, and whether there is more before.
-func lastBytes(text []byte, n int) (tail []byte, over bool) {
-	start := len(text) - n
-	if start <= 0 {
-		return text, false
-	}
-	if i := bytes.IndexByte(text[start-1:len(text)-1], '\n'); i >= 0 {
-		start += i
-	}
-	return text[start:], true
 }

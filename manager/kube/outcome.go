@@ -20,7 +20,8 @@ type Outcome struct {
 	Output string
 	// Reason and Message say why a Job failed.
 	Reason, Message string
-	// Note says why a termination message that was there is not the output.
+	// Note says why there is no output although a container left something, or may
+	// have.
 	Note string
 }
 
@@ -73,7 +74,7 @@ func OutcomeOf(job *batchv1.Job, pods []corev1.Pod, logs []Log) Outcome {
 		output, note := outputOf(latestFirst(job, pods))
 		return Outcome{Succeeded: true, Output: output, Note: note}
 	}
-	reason, message := failureOf(c, latestFirst(job, pods), logs)
+	reason, message := failureOf(job, c, latestFirst(job, pods), logs)
 	return Outcome{Reason: reason, Message: message}
 }
 
@@ -101,10 +102,12 @@ func startOf(p corev1.Pod) time.Time {
 // outputOf returns the first JSON object among the termination messages of the
 // pods that succeeded, containers in the order of the spec.
 func outputOf(pods []corev1.Pod) (output, note string) {
+	left := false
 	for _, p := range pods {
 		if p.Status.Phase != corev1.PodSucceeded {
 			continue
 		}
+		left = true
 		for _, c := range p.Spec.Containers {
 			t := terminated(p, c.Name)
 			if t == nil || strings.TrimSpace(t.Message) == "" {
@@ -116,6 +119,9 @@ func outputOf(pods []corev1.Pod) (output, note string) {
 			}
 			note = cmp.Or(note, whyNot(p.Name, c.Name, t.Message))
 		}
+	}
+	if !left {
+		note = "its pods are gone, and with them what they left in $" + EnvOutput
 	}
 	return "", note
 }

@@ -39,6 +39,7 @@ func TestOutcomeOf(t *testing.T) {
 	complete := jobWith(batchv1.JobCondition{Type: batchv1.JobSuccessCriteriaMet, Status: yes}, batchv1.JobCondition{Type: batchv1.JobComplete, Status: yes})
 	stranger := pod("x", corev1.PodSucceeded, ended("c", 0, "Completed", `{"stranger":1}`))
 	stranger.Labels = map[string]string{batchv1.ControllerUidLabel: "u0"}
+	const gone = "its pods are gone, and with them what they left in $JOBNETES_OUTPUT"
 
 	cases := map[string]struct {
 		job  *batchv1.Job
@@ -54,8 +55,12 @@ func TestOutcomeOf(t *testing.T) {
 		"that of a pod that failed is not": {complete,
 			[]corev1.Pod{pod("p", corev1.PodFailed, ended("c", 1, "Error", `{"x":1}`)), pod("q", corev1.PodSucceeded, ended("c", 0, "Completed", `{"x":2}`))},
 			Outcome{Succeeded: true, Output: `{"x":2}`}},
-		"nor that of another Job's pod": {complete, []corev1.Pod{stranger}, Outcome{Succeeded: true}},
-		"no pods, no output":            {complete, nil, Outcome{Succeeded: true}},
+		"nor that of another Job's pod": {complete, []corev1.Pod{stranger}, Outcome{Succeeded: true, Note: gone}},
+		"no pods, no output":            {complete, nil, Outcome{Succeeded: true, Note: gone}},
+		"nor where only one is left that failed": {complete,
+			[]corev1.Pod{pod("p", corev1.PodFailed, ended("c", 1, "Error", ""))},
+			Outcome{Succeeded: true, Note: gone}},
+		"nor where nothing was left": {complete, []corev1.Pod{pod("p", corev1.PodSucceeded, ended("c", 0, "Completed", ""))}, Outcome{Succeeded: true}},
 		"an array is not taken": {complete,
 			[]corev1.Pod{pod("p", corev1.PodSucceeded, ended("c", 0, "Completed", `[1]`))},
 			Outcome{Succeeded: true, Note: `container c of pod p left a termination message that is not a JSON object: "[1]"`}},

@@ -3,6 +3,7 @@ package kube
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -36,7 +37,7 @@ type HeldUp struct {
 func HeldUpBy(job *batchv1.Job, pods []corev1.Pod, now time.Time) *HeldUp {
 	var by *HeldUp
 	for _, p := range latestFirst(job, pods) {
-		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+		if hasEnded(p) {
 			continue
 		}
 		h := podHeldUp(p, now)
@@ -58,8 +59,9 @@ func podHeldUp(p corev1.Pod, now time.Time) *HeldUp {
 			continue
 		}
 		since := couldStart(p, c.Name)
-		message := fmt.Sprintf("pod %s: container %s cannot be started (%s) for %s: image %q: %s: %s",
-			p.Name, c.Name, reason, now.Sub(since).Round(time.Second), c.Image, cmp.Or(head(w.Message), "the node gives no message"), remedy(reason))
+		words := cmp.Or(strings.TrimRight(head(w.Message), ".: "), "the node gives no message")
+		message := fmt.Sprintf("pod %s: container %s could not be started for %s (%s), image %q: %s. %s",
+			p.Name, c.Name, now.Sub(since).Round(time.Second), reason, c.Image, words, remedy(reason))
 		return &HeldUp{Reason: reason, Message: message, Since: since}
 	}
 	return nil
@@ -103,14 +105,14 @@ func couldStart(p corev1.Pod, name string) time.Time {
 	return since
 }
 
-// remedy says what to do about a container that cannot be started.
+// remedy is a sentence: what to do about a container that cannot be started.
 func remedy(reason string) string {
 	switch reason {
 	case "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
-		return "check the image's name and tag, that the node can reach the registry, and imagePullSecrets; then start again"
+		return "Check the image's name and tag, that the node can reach the registry, and imagePullSecrets; then start again"
 	case "CreateContainerConfigError":
-		return "check that the ConfigMaps, Secrets and keys that the container refers to are in the namespace, and its securityContext; then start again"
+		return "Check that the ConfigMaps, Secrets and keys that the container refers to are in the namespace, and its securityContext; then start again"
 	default:
-		return "check the container's command, mounts and securityContext, and the node's kubelet; then start again"
+		return "Check the container's command, mounts and securityContext, and the node's kubelet; then start again"
 	}
 }

@@ -39,7 +39,7 @@ func TestHeldUpBy(t *testing.T) {
 	t.Parallel()
 	pulling := at(pod("p", corev1.PodPending, held("ImagePullBackOff", `Back-off pulling image "nope:1"`)), 400)
 	pulling.Spec.Containers[0].Image = "nope:1"
-	refused := at(pod("p", corev1.PodPending, held("ErrImagePull", "not found")), 400)
+	refused := at(pod("p", corev1.PodPending, held("ErrImagePull", "not found.")), 400)
 	config := at(pod("p", corev1.PodPending, held("CreateContainerConfigError", `secret "s" not found`)), 400)
 	unknown := at(pod("p", corev1.PodPending, held("SomethingNew", "")), 400)
 	runs := at(pod("r", corev1.PodRunning, running("c")), 100)
@@ -64,8 +64,8 @@ func TestHeldUpBy(t *testing.T) {
 		wantMessage []string
 	}{
 		"an image that cannot be pulled": {[]corev1.Pod{pulling}, "ImagePullBackOff", 400,
-			[]string{"pod p: container c cannot be started (ImagePullBackOff) for 10m0s", `image "nope:1": Back-off pulling image "nope:1"`, "imagePullSecrets"}},
-		"between two tries":                      {[]corev1.Pod{refused}, "ImagePullBackOff", 400, []string{"not found"}},
+			[]string{`pod p: container c could not be started for 10m0s (ImagePullBackOff), image "nope:1": Back-off pulling image "nope:1". Check the image's name`, "imagePullSecrets"}},
+		"between two tries":                      {[]corev1.Pod{refused}, "ImagePullBackOff", 400, []string{": not found. Check "}},
 		"a Secret that is missing":               {[]corev1.Pod{config}, "CreateContainerConfigError", 400, []string{`secret "s" not found`, "ConfigMaps, Secrets"}},
 		"a reason that is not known":             {[]corev1.Pod{unknown}, "SomethingNew", 400, []string{"the node gives no message", "kubelet"}},
 		"one container of two":                   {[]corev1.Pod{half}, "ImagePullBackOff", 400, nil},
@@ -73,6 +73,7 @@ func TestHeldUpBy(t *testing.T) {
 		"since it ended before":                  {[]corev1.Pod{again}, "ImagePullBackOff", 700, nil},
 		"beside a pod that is done":              {[]corev1.Pod{done, pulling}, "ImagePullBackOff", 400, nil},
 		"of two, since the later one":            {[]corev1.Pod{pulling, later}, "ImagePullBackOff", 500, []string{"pod q"}},
+		"whichever started later":                {[]corev1.Pod{later, afterInit}, "ImagePullBackOff", 600, []string{"pod i"}},
 		"not beside a pod that runs":             {[]corev1.Pod{pulling, runs}, "", 0, nil},
 		"not beside one that waits for room":     {[]corev1.Pod{pulling, noRoom}, "", 0, nil},
 		"not beside one that is replaced":        {[]corev1.Pod{pulling, deleted}, "", 0, nil},
