@@ -1,0 +1,243 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/schema"
+)
+
+// database is the tables, with the constraints of db/migrations.
+type database struct {
+	executions map[uint64]*dao.WorkflowExecution
+	tasks      map[uint64]*dao.TaskExecution
+	tasksOf    map[uint64][]uint64
+	eventsOf   map[uint64][]dao.ExecutionEvent
+	versions   map[uint64]dao.WorkflowVersion
+	logs       map[logKey]dao.TaskLog
+	names      map[string]uint64 // execution_name -> task
+	lastTask   uint64
+
+	// The safeguards that a mutation may switch off.
+	unfenced, unconditional bool
+	// committed is told of each transaction that is about to be committed.
+	committed func(t *tx)
+}
+
+type logKey struct {
+	task           uint64
+	pod, container string
+}
+
+func newDatabase() *database {
+	return &database{
+		executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, tasksOf: map[uint64][]uint64{},
+		eventsOf: map[uint64][]dao.ExecutionEvent{}, versions: map[uint64]dao.WorkflowVersion{}, logs: map[logKey]dao.TaskLog{}, names: map[string]uint64{},
+	}
+}
+
+// tx is a transaction: rows as they are to be, and events to be added.
+type tx struct {
+	db         *database
+	lease      *dao.Lease // of whoever writes, if a manager does as an execution's holder
+	executions map[uint64]*dao.WorkflowExecution
+	tasks      map[uint64]*dao.TaskExecution
+	events     []dao.ExecutionEvent
+}
+
+// transaction runs fn, and commits what it wrote unless it returns an error. l is
+// the lease by which it is written, nil if it takes none.
+func (db *database) transaction(l *dao.Lease, fn func(t *tx) error) error {
+	t := &tx{db: db, lease: l, executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}}
+	if err := fn(t); err != nil {
+		return err
+	}
+	if len(t.executions)+len(t.tasks)+len(t.events) == 0 {
+		return nil
+	}
+	db.committed(t)
+	for id, e := range t.executions {
+		db.executions[id] = e
+	}
+	for id, row := range t.tasks {
+		if db.tasks[id] == nil {
+			db.tasksOf[row.WorkflowExecutionID] = append(db.tasksOf[row.WorkflowExecutionID], id)
+			slices.Sort(db.tasksOf[row.WorkflowExecutionID])
+		}
+		db.tasks[id] = row
+		if row.ExecutionName != nil {
+			db.names[*row.ExecutionName] = id
+		}
+	}
+	for _, e := range t.events {
+		db.eventsOf[e.WorkflowExecutionID] = append(db.eventsOf[e.WorkflowExecutionID], e)
+	}
+	return nil
+}
+
+// execution returns a row to read or to change and save; nil if there is none.
+func (t *tx) execution(id uint64) *dao.WorkflowExecution {
+	if e := t.executions[id]; e != nil {
+		return copyExecution(e)
+	}
+	return copyExecution(t.db.executions[id])
+}
+
+func (t *tx) task(id uint64) *dao.TaskExecution {
+	if row := t.tasks[id]; row != nil {
+		return copyTask(row)
+	}
+	return copyTask(t.db.tasks[id])
+}
+
+// saveExecution writes a row; ErrRefused if a constraint is broken.
+func (t *tx) saveExecution(e *dao.WorkflowExecution) error {
+	open := e.Status == dao.ExecutionScheduled || e.Status == dao.ExecutionRunning
+	switch {
+	case (e.Status == dao.ExecutionScheduled) != (e.StartedAt == nil), open != (e.EndedAt == nil):
+		return refused("workflow_executions_times")
+	case e.WorkflowVersionID == nil && (e.Status == dao.ExecutionRunning || e.Status == dao.ExecutionSuccess):
+		return refused("workflow_executions_pinned")
+	case e.Status == dao.ExecutionFailed && e.ErrorMsg == "":
+		return refused("workflow_executions_reason")
+	case open != (e.WakeAt != nil):
+		return refused("workflow_executions_woken")
+	case (e.LeaseOwner == nil) != (e.LeaseUntil == nil):
+		return refused("workflow_executions_leased")
+	case !open && e.LeaseOwner != nil:
+		return refused("workflow_executions_released")
+	}
+	t.executions[e.ID] = e
+	return nil
+}
+
+// insertTask gives a row an id, unless it has one, and writes it. The id is used
+// up even if the transaction fails.
+func (t *tx) insertTask(row *dao.TaskExecution) error {
+	for _, id := range t.siblings(row.WorkflowExecutionID) {
+		if o := t.task(id); o.TaskName == row.TaskName && o.Scope == row.Scope && o.Attempt == row.Attempt {
+			return fmt.Errorf("simulated: task_executions_once: %w", dao.ErrDuplicate)
+		}
+	}
+	if row.ID == 0 {
+		t.db.lastTask++
+		row.ID = t.db.lastTask
+	}
+	return t.saveTask(row)
+}
+
+// siblings returns the ids of an execution's tasks.
+func (t *tx) siblings(execution uint64) []uint64 {
+	ids := slices.Clone(t.db.tasksOf[execution])
+	for id, row := range t.tasks {
+		if t.db.tasks[id] == nil && row.WorkflowExecutionID == execution {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// saveTask writes a row; ErrRefused if a constraint is broken.
+func (t *tx) saveTask(row *dao.TaskExecution) error {
+	job := row.TaskType == string(schema.KubeJob)
+	switch {
+	case t.execution(row.WorkflowExecutionID) == nil:
+		return refused("task_executions_of_execution")
+	case !job && row.TaskType != string(schema.Parallel) && row.TaskType != string(schema.Branch):
+		return refused("task_executions_type")
+	case row.Attempt == 0:
+		return refused("task_executions_attempt")
+	case (row.Status == dao.TaskRunning) != (row.EndedAt == nil):
+		return refused("task_executions_times")
+	case (row.Status == dao.TaskFailed) != (row.ErrorReason != ""):
+		return refused("task_executions_reason")
+	case (row.ParentTaskExecutionID == nil) != (row.SetIndex == nil):
+		return refused("task_executions_in_set")
+	case row.NextTaskExecutionID != nil && row.Status != dao.TaskSuccess:
+		return refused("task_executions_successor")
+	case !job && (row.ExecutionName != nil || row.JobUID != nil):
+		return refused("task_executions_has_job")
+	case (row.RecordedRev == 0) != (row.RecordedOutput == nil):
+		return refused("task_executions_recorded")
+	}
+	for _, id := range []*uint64{row.ParentTaskExecutionID, row.PrevTaskExecutionID, row.NextTaskExecutionID} {
+		if id != nil && *id != row.ID && t.task(*id) == nil {
+			return refused("a foreign key of task_executions")
+		}
+	}
+	if row.ExecutionName != nil {
+		if id, ok := t.db.names[*row.ExecutionName]; ok && id != row.ID {
+			return fmt.Errorf("simulated: task_executions_job: %w", dao.ErrDuplicate)
+		}
+	}
+	t.tasks[row.ID] = row
+	return nil
+}
+
+func refused(constraint string) error {
+	return fmt.Errorf("simulated: %s: %w", constraint, dao.ErrRefused)
+}
+
+// byWake returns the executions whose wake_at has come, longest waiting first.
+func (db *database) byWake(now time.Time) []*dao.WorkflowExecution {
+	var found []*dao.WorkflowExecution
+	for _, e := range db.executions {
+		if e.WakeAt != nil && !e.WakeAt.After(now) {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b *dao.WorkflowExecution) int {
+		return cmp.Or(a.WakeAt.Compare(*b.WakeAt), cmp.Compare(a.ID, b.ID))
+	})
+	return found
+}
+
+// ofOwner returns the ids of the executions whose lease is owner's, in order.
+func (db *database) ofOwner(owner string) []uint64 {
+	var ids []uint64
+	for id, e := range db.executions {
+		if e.LeaseOwner != nil && *e.LeaseOwner == owner {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// holds says whether l is the lease in force.
+func holds(e *dao.WorkflowExecution, l dao.Lease) bool {
+	return e != nil && e.LeaseOwner != nil && *e.LeaseOwner == l.Owner && e.LeaseEpoch == l.Epoch
+}
+
+// copyExecution and copyTask return rows that share no memory with theirs.
+func copyExecution(e *dao.WorkflowExecution) *dao.WorkflowExecution {
+	if e == nil {
+		return nil
+	}
+	c := *e
+	c.WorkflowVersionID, c.LeaseOwner = fresh(e.WorkflowVersionID), fresh(e.LeaseOwner)
+	c.StartedAt, c.EndedAt, c.LeaseUntil, c.WakeAt = fresh(e.StartedAt), fresh(e.EndedAt), fresh(e.LeaseUntil), fresh(e.WakeAt)
+	return &c
+}
+
+func copyTask(row *dao.TaskExecution) *dao.TaskExecution {
+	if row == nil {
+		return nil
+	}
+	c := *row
+	c.ParentTaskExecutionID, c.PrevTaskExecutionID, c.NextTaskExecutionID = fresh(row.ParentTaskExecutionID), fresh(row.PrevTaskExecutionID), fresh(row.NextTaskExecutionID)
+	c.SetIndex, c.ExecutionName, c.RecordedOutput, c.JobUID, c.EndedAt = fresh(row.SetIndex), fresh(row.ExecutionName), fresh(row.RecordedOutput), fresh(row.JobUID), fresh(row.EndedAt)
+	return &c
+}
+
+func fresh[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}

@@ -1,0 +1,31 @@
+// Package sim runs real managers (manager.Manager, and with it the engine) in a
+// world that is all simulated: the database, the API server with its Job
+// controller and kubelet, the clock, and which of all that could happen next
+// does. One number, the seed, decides everything, so that what fails once fails
+// again in the very same way.
+//
+// A schedule is one such run. Its managers' goroutines live in a bubble of
+// testing/synctest. Each of their calls to the database or the API server waits
+// until the scheduler picks it; between two picks everything is blocked, so that
+// goroutines race for nothing. The seed also chooses a workload and faults:
+// crashes, pauses that outlast the lease, requests that are carried out though
+// their answer is lost, or long after they were given up, errors of all kinds, a
+// watch that lags and loses, clocks that differ, strangers who delete Jobs. Then
+// the faults cease, and the schedule has to come to an end.
+//
+// After every step the rows, events and Jobs are checked against what is promised
+// (invariants.go), and in the end against the same workload's run without faults.
+//
+// # What is left out
+//
+// Two gaps are known and documented (docs/architecture.md, "What makes a Job
+// single"); Schedule.Gaps lets them happen:
+//   - A stranger deletes a Job that was created but not noted yet.
+//   - The API server carries out a request to create a Job after whoever sent it
+//     has given it up or lost the lease, and after the task has ended or its Job
+//     is gone again.
+//
+// Reads are never stale but for the watch's cache, as with a single primary and
+// quorum reads of etcd. Transactions are serializable; dao's tests run on real
+// databases.
+package sim

@@ -1,0 +1,202 @@
+package sim
+
+import (
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jobnetes/jobnetes/schema"
+	"github.com/jobnetes/jobnetes/test/machine"
+)
+
+// TestSchedules runs SCHEDULES schedules from SEED on.
+func TestSchedules(t *testing.T) {
+	t.Parallel()
+	c := &campaign{next: number(t, "SEED", 1), left: number(t, "SCHEDULES", few(300, 2000)), hashes: map[uint64]bool{}, faults: map[string]int{}}
+	start := time.Now()
+	t.Run("workers", func(t *testing.T) {
+		for i := range runtime.GOMAXPROCS(0) {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				c.work(t)
+			})
+		}
+	})
+	t.Logf("%d schedules in %s: %d distinct interleavings, %d steps, %d s of virtual time, at most %d s to the end once the faults had ceased",
+		c.schedules, time.Since(start).Round(time.Millisecond), len(c.hashes), c.steps, c.seconds, c.settling)
+	for _, kind := range slices.Sorted(maps.Keys(c.faults)) {
+		t.Logf("%8d times: %s", c.faults[kind], kind)
+	}
+	if c.schedules < 1000 { // some are rare
+		return
+	}
+	for _, kind := range faultNames {
+		if c.faults[kind] == 0 {
+			t.Errorf("in %d schedules this never happened: %s", c.schedules, kind)
+		}
+	}
+}
+
+// campaign is many schedules, and what they came to.
+type campaign struct {
+	mu         sync.Mutex
+	next, left int
+
+	schedules, steps, seconds, settling, failed int
+	hashes                                      map[uint64]bool
+	faults                                      map[string]int
+}
+
+// maxFailures is how many schedules may fail before no more are run.
+const maxFailures = 3
+
+func (c *campaign) work(t *testing.T) {
+	for {
+		seed, ok := c.take()
+		if !ok {
+			return
+		}
+		s := Schedule{Seed: uint64(seed)}
+		r := Run(t, s)
+		c.add(r)
+		if r.Violation != "" {
+			small := Shrink(t, s)
+			t.Errorf("seed %d: %s\nreplay it: SEED=%d SCHEDULES=1 go test ./test/sim -run TestSchedules -v\nshrunk, without what managers do all the time:\n%s",
+				seed, r.Violation, seed, strings.Join(small.Trace, "\n"))
+		}
+	}
+}
+
+func (c *campaign) take() (seed int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left == 0 || c.failed >= maxFailures {
+		return 0, false
+	}
+	seed = c.next
+	c.next++
+	c.left--
+	return seed, true
+}
+
+func (c *campaign) add(r Result) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.schedules++
+	c.steps += r.Steps
+	c.seconds += r.Seconds
+	c.settling = max(c.settling, r.Settling)
+	c.hashes[r.Hash] = true
+	for kind, n := range r.Faults {
+		c.faults[kind] += n
+	}
+	if r.Violation != "" {
+		c.failed++
+	}
+}
+
+// TestReplays says that nothing but the seed decides.
+func TestReplays(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(few(30, 100)) {
+		s := Schedule{Seed: seed, Verbose: true}
+		first, second := Run(t, s), Run(t, s)
+		if first.Hash != second.Hash {
+			i := 0
+			for i < min(len(first.Trace), len(second.Trace)) && first.Trace[i] == second.Trace[i] {
+				i++
+			}
+			t.Fatalf("seed %d gives two different traces after\n%s", seed, strings.Join(first.Trace[max(0, i-5):i], "\n"))
+		}
+	}
+}
+
+// TestMutations says that each safeguard is needed, and that the simulation sees
+// it missing.
+func TestMutations(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		s    Schedule
+		want string
+	}{
+		"lease fence":          {Schedule{Mutation: NoFence}, "is in force"},
+		"deterministic name":   {Schedule{Mutation: NoName}, "creates a second Job"},
+		"conditional update":   {Schedule{Mutation: NoCondition}, ""},
+		"label check on adopt": {Schedule{Mutation: NoLabelCheck}, "which is a stranger's"},
+		"commit before create": {Schedule{Mutation: NoCommitFirst}, "creates a second Job"},
+		"known gaps":           {Schedule{Gaps: true}, "creates a second Job"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const seeds = 500
+			for seed := range uint64(seeds) {
+				tc.s.Seed = seed
+				if r := Run(t, tc.s); r.Violation != "" && strings.Contains(r.Violation, tc.want) {
+					t.Logf("found by seed %d: %s", seed, r.Violation)
+					return
+				}
+			}
+			t.Errorf("%d schedules do not find that it is missing", seeds)
+		})
+	}
+}
+
+// TestShrink says that a schedule that fails is cut down to what matters.
+func TestShrink(t *testing.T) {
+	t.Parallel()
+	s := Schedule{Mutation: NoLabelCheck}
+	var r Result
+	for r.Violation == "" {
+		s.Seed++
+		r = Run(t, s)
+	}
+	small := Shrink(t, s)
+	if small.Violation == "" || len(small.Faults) != 1 || small.Faults[takenName.String()] != 1 {
+		t.Errorf("seed %d: %v is shrunk to %v, want one name taken and nothing else (%s)", s.Seed, r.Faults, small.Faults, small.Violation)
+	}
+	again := Shrink(t, s)
+	if small.Hash != again.Hash {
+		t.Errorf("seed %d shrinks to two different schedules", s.Seed)
+	}
+}
+
+// TestWorkloads says that the managers are given work that makes sense.
+func TestWorkloads(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(100) {
+		for _, definition := range newWorkload(seed).definitions {
+			if _, err := schema.Parse([]byte(definition)); err != nil {
+				t.Errorf("seed %d: %v: %s", seed, err, definition)
+			}
+		}
+	}
+}
+
+// few returns a number for `go test` alone, or for `make test`.
+func few(some, all int) int {
+	if os.Getenv(machine.AllTests) == "" {
+		return some
+	}
+	return all
+}
+
+// number reads an environment variable.
+func number(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		t.Fatalf("%s=%q is no number", name, text)
+	}
+	return n
+}

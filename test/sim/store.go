@@ -1,0 +1,273 @@
+package sim
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jobnetes/jobnetes/dao"
+)
+
+// store is the database as one process reaches it: what *dao.Store is to a
+// manager.
+type store struct{ p *process }
+
+func (s *store) read(ctx context.Context, format string, args ...any) *call {
+	return &call{ctx: ctx, side: toDatabase, key: fmt.Sprintf(format, args...)}
+}
+
+func (s *store) write(ctx context.Context, format string, args ...any) *call {
+	c := s.read(ctx, format, args...)
+	c.write = true
+	return c
+}
+
+// hold is a write that only the holder of an execution's lease may do.
+func (s *store) hold(ctx context.Context, execution uint64, format string, args ...any) *call {
+	c := s.write(ctx, format, args...)
+	c.execution = execution
+	return c
+}
+
+func (s *store) db() *database { return s.p.w.db }
+
+// Claim is a statement that looks and one for each execution found, between which
+// others may do anything.
+func (s *store) Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
+	type candidate struct{ id, epoch uint64 }
+	found, err := ask(s.p, s.read(ctx, "Claim"), func() (found []candidate, _ error) {
+		for _, e := range s.db().byWake(micros(now)) {
+			if len(found) < limit {
+				found = append(found, candidate{e.ID, e.LeaseEpoch})
+			}
+		}
+		return found, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var leases []dao.Lease
+	for _, c := range found {
+		taken, err := ask(s.p, s.write(ctx, "Claim %d", c.id), func() (taken bool, _ error) {
+			err := s.db().transaction(nil, func(t *tx) error {
+				e := t.execution(c.id)
+				if e.LeaseEpoch != c.epoch || e.WakeAt == nil || e.WakeAt.After(micros(now)) {
+					return nil
+				}
+				at := micros(until)
+				taken = true
+				e.LeaseOwner, e.LeaseUntil, e.WakeAt = &owner, &at, fresh(&at)
+				e.LeaseEpoch++
+				return t.saveExecution(e)
+			})
+			return taken, err
+		})
+		if err != nil {
+			return leases, err
+		}
+		if taken {
+			leases = append(leases, dao.Lease{ExecutionID: c.id, Owner: owner, Epoch: c.epoch + 1, Until: micros(until)})
+		}
+	}
+	return leases, nil
+}
+
+func (s *store) Renew(ctx context.Context, owner string, until time.Time) ([]dao.Lease, error) {
+	return ask(s.p, s.write(ctx, "Renew"), func() (leases []dao.Lease, _ error) {
+		err := s.db().transaction(nil, func(t *tx) error {
+			for _, id := range s.db().ofOwner(owner) {
+				e, at := t.execution(id), micros(until)
+				e.LeaseUntil, e.WakeAt = &at, fresh(&at)
+				leases = append(leases, dao.Lease{ExecutionID: id, Owner: owner, Epoch: e.LeaseEpoch, Until: at})
+				if err := t.saveExecution(e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return leases, err
+	})
+}
+
+func (s *store) ReleaseAll(ctx context.Context, owner string, now time.Time) error {
+	return s.change(s.write(ctx, "ReleaseAll"), nil, func(t *tx) error {
+		for _, id := range s.db().ofOwner(owner) {
+			e, at := t.execution(id), micros(now)
+			e.LeaseOwner, e.LeaseUntil, e.WakeAt = nil, nil, &at
+			if err := t.saveExecution(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// change is a call that writes in one transaction.
+func (s *store) change(c *call, l *dao.Lease, fn func(t *tx) error) error {
+	_, err := ask(s.p, c, func() (struct{}, error) { return struct{}{}, s.db().transaction(l, fn) })
+	return err
+}
+
+func (s *store) Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error) {
+	return ask(s.p, s.read(ctx, "Execution %d", id), func() (dao.WorkflowExecution, error) {
+		e := s.db().executions[id]
+		if e == nil {
+			return dao.WorkflowExecution{}, fmt.Errorf("simulated: execution %d: %w", id, dao.ErrNotFound)
+		}
+		return *copyExecution(e), nil
+	})
+}
+
+// PinVersion finds the version of the workflow's definition there: workflows do
+// not change in a schedule.
+func (s *store) PinVersion(ctx context.Context, l dao.Lease, now time.Time) (dao.WorkflowVersion, error) {
+	return ask(s.p, s.hold(ctx, l.ExecutionID, "PinVersion %d", l.ExecutionID), func() (v dao.WorkflowVersion, _ error) {
+		err := s.db().transaction(&l, func(t *tx) error {
+			e := t.execution(l.ExecutionID)
+			v = s.db().versions[e.WorkflowID] // the only one has the workflow's id
+			if !s.db().unfenced && !holds(e, l) || e.WorkflowVersionID != nil {
+				return conflicting("pin the version of execution %d", l.ExecutionID)
+			}
+			e.WorkflowVersionID, e.UpdatedAt = fresh(&v.ID), micros(now)
+			return t.saveExecution(e)
+		})
+		return v, err
+	})
+}
+
+func (s *store) WorkflowVersion(ctx context.Context, id uint64) (dao.WorkflowVersion, error) {
+	return ask(s.p, s.read(ctx, "WorkflowVersion %d", id), func() (dao.WorkflowVersion, error) { return s.db().versions[id], nil })
+}
+
+func (s *store) Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error) {
+	return ask(s.p, s.read(ctx, "Tasks %d", executionID), func() (rows []*dao.TaskExecution, _ error) {
+		for _, id := range s.db().tasksOf[executionID] {
+			rows = append(rows, copyTask(s.db().tasks[id]))
+		}
+		return rows, nil
+	})
+}
+
+func (s *store) RecordedOutput(ctx context.Context, taskID uint64) (*string, uint32, error) {
+	row, err := ask(s.p, s.read(ctx, "RecordedOutput %d", taskID), func() (*dao.TaskExecution, error) {
+		row := s.db().tasks[taskID]
+		if row == nil {
+			return nil, fmt.Errorf("simulated: task %d: %w", taskID, dao.ErrNotFound)
+		}
+		return copyTask(row), nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return row.RecordedOutput, row.RecordedRev, nil
+}
+
+func (s *store) MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error {
+	return s.change(s.hold(ctx, l.ExecutionID, "MarkLaunched %d", taskID), &l, func(t *tx) error {
+		row, db := t.task(taskID), s.db()
+		fenced := !db.unfenced && !holds(t.execution(l.ExecutionID), l)
+		changed := !db.unconditional && row != nil && (row.Status != dao.TaskRunning || row.JobUID != nil && *row.JobUID != uid)
+		if row == nil || fenced || changed {
+			return conflicting("mark the Job of task %d as launched", taskID)
+		}
+		row.JobUID, row.UpdatedAt = &uid, micros(now)
+		return t.saveTask(row)
+	})
+}
+
+func (s *store) Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error {
+	c := newCommit(l, e, ts, now)
+	err := s.change(s.hold(ctx, e.ID, "Commit %d", e.ID), &l, c.write)
+	if err == nil {
+		c.giveBack()
+	}
+	return err
+}
+
+func (s *store) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]string, error) {
+	return ask(s.p, s.read(ctx, "EndedTasks"), func() (map[uint64]string, error) {
+		ended := map[uint64]string{}
+		for _, id := range taskIDs {
+			if row := s.db().tasks[id]; row != nil && row.Status.Ended() && row.ExecutionName != nil {
+				ended[id] = *row.ExecutionName
+			}
+		}
+		return ended, nil
+	})
+}
+
+func (s *store) KeepLogs(ctx context.Context, logs []dao.TaskLog, _ time.Time) error {
+	logs = slices.Clone(logs)
+	_, err := ask(s.p, s.write(ctx, "KeepLogs %d", logs[0].TaskExecutionID), func() (struct{}, error) {
+		for _, l := range logs {
+			if s.db().tasks[l.TaskExecutionID] == nil {
+				return struct{}{}, refused("task_logs_of_task")
+			}
+		}
+		for _, l := range logs {
+			s.db().logs[logKey{l.TaskExecutionID, l.Pod, l.Container}] = l
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+func (s *store) TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error) {
+	return ask(s.p, s.read(ctx, "TaskLogs %d", taskID), func() (logs []dao.TaskLog, _ error) {
+		for k, l := range s.db().logs {
+			if k.task == taskID {
+				logs = append(logs, l)
+			}
+		}
+		slices.SortFunc(logs, func(a, b dao.TaskLog) int {
+			return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Container, b.Container))
+		})
+		return logs, nil
+	})
+}
+
+func (s *store) TasksWithLogs(ctx context.Context, taskIDs []uint64) (map[uint64]bool, error) {
+	return ask(s.p, s.read(ctx, "TasksWithLogs"), func() (map[uint64]bool, error) {
+		with := map[uint64]bool{}
+		for k := range s.db().logs {
+			if slices.Contains(taskIDs, k.task) {
+				with[k.task] = true
+			}
+		}
+		return with, nil
+	})
+}
+
+// record is dao.RecordOutput, which jobapi calls for a job.
+func (db *database) record(taskID uint64, data string, now time.Time) error {
+	return db.transaction(nil, func(t *tx) error {
+		row := t.task(taskID)
+		if row == nil || row.Status != dao.TaskRunning {
+			return conflicting("record the output of task %d: it has ended", taskID)
+		}
+		row.RecordedOutput, row.UpdatedAt = &data, micros(now)
+		row.RecordedRev++
+		return t.saveTask(row)
+	})
+}
+
+// insertWorkflow and insertExecution are what jobapi writes, or SQL: bySQL leaves
+// out what jobapi alone does.
+func (db *database) insertWorkflow(id uint64, definition string, now time.Time) {
+	db.versions[id] = dao.WorkflowVersion{ID: id, WorkflowID: id, Version: 1, Definition: definition, CreatedAt: now}
+}
+
+func (db *database) insertExecution(id uint64, input string, bySQL bool, now time.Time) {
+	e := &dao.WorkflowExecution{
+		ID: id, WorkflowID: id, WorkflowVersionID: &id, Status: dao.ExecutionScheduled, Input: input, Output: "{}", Attempt: 1,
+		WakeAt: &now, CreatedAt: now, UpdatedAt: now, WorkflowName: workflowName, WorkflowVersion: 1,
+	}
+	events := []dao.ExecutionEvent{{WorkflowExecutionID: id, At: now, Type: dao.EventExecutionScheduled, Actor: "jobapi"}}
+	if bySQL {
+		e.WorkflowVersionID, events = nil, nil
+	}
+	db.executions[id] = e
+	db.eventsOf[id] = events
+}

@@ -1,0 +1,126 @@
+package sim
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+)
+
+// relistInterval is how often a process lists all Jobs beside its watch.
+const relistInterval = 10 * time.Second
+
+// event is what a watch tells.
+type event struct {
+	obj  *batchv1.Job
+	gone bool
+}
+
+// watch is a process's view of the Jobs, by the rules of manager/kube: a stream
+// of events that may lag, lose, repeat and reorder, a list of all now and then,
+// and a cache that keeps the newest version.
+type watch struct {
+	mu      sync.Mutex
+	cache   map[string]*batchv1.Job
+	changed func(job *batchv1.Job) // nil: it has not begun
+
+	// The scheduler's.
+	connected bool
+	queue     []event
+	relistAt  time.Time
+}
+
+func newWatch() *watch { return &watch{cache: map[string]*batchv1.Job{}} }
+
+func (v *watch) begin(changed func(job *batchv1.Job)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.changed = changed
+}
+
+func (v *watch) begun() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.changed != nil
+}
+
+func (v *watch) get(name string) *batchv1.Job {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.cache[name]
+}
+
+func (v *watch) list() []*batchv1.Job {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var all []*batchv1.Job
+	for _, obj := range v.cache {
+		all = append(all, obj)
+	}
+	return all
+}
+
+// tell adds an event to the stream.
+func (v *watch) tell(e event) {
+	if v.connected {
+		v.queue = append(v.queue, e)
+	}
+}
+
+// deliver takes the first event.
+func (v *watch) deliver() event {
+	e := v.queue[0]
+	v.queue = v.queue[1:]
+	v.see(e)
+	return e
+}
+
+func (v *watch) see(e event) {
+	v.mu.Lock()
+	old := v.cache[e.obj.Name]
+	news := true
+	switch {
+	case e.gone:
+		if old != nil && old.UID == e.obj.UID {
+			delete(v.cache, e.obj.Name)
+		}
+	case old == nil || version(e.obj) > version(old):
+		v.cache[e.obj.Name] = e.obj
+	default:
+		news = false
+	}
+	changed := v.changed
+	v.mu.Unlock()
+	if news {
+		changed(e.obj)
+	}
+}
+
+// relist compares the cache with all Jobs that there are, and begins the stream
+// anew.
+func (v *watch) relist(c *cluster) {
+	v.relistAt = c.w.now().Add(relistInterval)
+	v.connected, v.queue = true, nil
+	for _, j := range c.all {
+		if j.phase != gone && watched(j.obj) {
+			v.see(event{obj: j.obj})
+		}
+	}
+	var missing []*batchv1.Job
+	for _, obj := range v.list() {
+		if c.jobs[obj.Name] == nil {
+			missing = append(missing, obj)
+		}
+	}
+	slices.SortFunc(missing, func(a, b *batchv1.Job) int { return version(a) - version(b) })
+	for _, obj := range missing {
+		v.see(event{obj: obj, gone: true})
+	}
+}
+
+func version(obj *batchv1.Job) int {
+	n, _ := strconv.Atoi(obj.ResourceVersion)
+	return n
+}
