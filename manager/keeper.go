@@ -105,10 +105,9 @@ func (m *Manager) keepLater(e endedTask) {
 // keepQueued keeps the logs of queued tasks until ctx ends. What it has in hand
 // then it ends.
 func (m *Manager) keepQueued(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case e := <-m.keeper.queue:
 			err := m.safely(ctx, slog.Uint64("task_id", e.taskID), func() error {
 				return m.keepLogs(context.WithoutCancel(ctx), e, nil, false)

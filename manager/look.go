@@ -35,9 +35,9 @@ const (
 	// captureEvery is the time between two looks at a Job that is about to fail, if
 	// they cost little: a little less than the default of PollInterval.
 	captureEvery = 900 * time.Millisecond
-	// captureShare bounds what they cost, as where logs hang, to that part of the
-	// time.
-	captureShare = 20
+	// captureRest is how much longer than a look, as at logs that hang, the time
+	// to the next one is.
+	captureRest = 20
 )
 
 // worthALook says whether a Job that runs, as far as the watch says, shows
@@ -91,8 +91,8 @@ func (m *Manager) observeRunning(ctx context.Context, h *held, row *dao.TaskExec
 	return o, err
 }
 
-// capture reads what the pods of a Job that is about to fail show: soon they are
-// gone.
+// capture reads what the pods of a Job that is about to fail show, since soon they
+// are gone: again and again, until they show no more.
 func (m *Manager) capture(ctx context.Context, h *held, taskID uint64, job *batchv1.Job, pods []corev1.Pod, l *look) {
 	all := l.withGone(pods)
 	began := m.cfg.Now()
@@ -101,7 +101,7 @@ func (m *Manager) capture(ctx context.Context, h *held, taskID uint64, job *batc
 	if begun {
 		l.captured = !kube.MayWrite(pods)
 		ended := m.cfg.Now()
-		l.again = ended.Add(max(captureEvery, captureShare*ended.Sub(began)))
+		l.again = ended.Add(max(captureEvery, captureRest*ended.Sub(began)))
 	}
 }
 

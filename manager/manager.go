@@ -151,7 +151,7 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 // Run works until ctx ends, then lets the passes in hand end and gives the
 // leases back. It returns nil, or why the Jobs could not be watched.
 func (m *Manager) Run(ctx context.Context) error {
-	m.log.InfoContext(ctx, "manager started", "poll_interval", m.cfg.PollInterval, "lease", m.cfg.Lease, "workers", m.cfg.Workers)
+	m.log.InfoContext(ctx, "manager started", "poll_interval", m.cfg.PollInterval.String(), "lease", m.cfg.Lease.String(), "workers", m.cfg.Workers)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.jobs.Run(ctx, m.jobChanged) })
 	g.Go(func() error { return loop(ctx, m.cfg.PollInterval, m.poll) })

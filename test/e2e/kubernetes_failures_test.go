@@ -29,12 +29,12 @@ var failures = map[string]struct {
 	"image-not-pulled": {
 		spec:    `{template: {spec: {restartPolicy: Never, containers: [{name: main, image: "localhost:1/absent:1"}]}}}`,
 		reason:  "ImagePullBackOff",
-		message: []string{"localhost:1/absent:1", "check the image's name"},
+		message: []string{"localhost:1/absent:1", "Check the image's name"},
 	},
 	"image-not-there": {
 		spec:    `{template: {spec: {restartPolicy: Never, containers: [{name: main, image: "localhost/absent:1", imagePullPolicy: Never}]}}}`,
 		reason:  "ErrImageNeverPull",
-		message: []string{"localhost/absent:1", "check the image's name"},
+		message: []string{"localhost/absent:1", "Check the image's name"},
 	},
 	"deadline": {
 		spec:    `{activeDeadlineSeconds: 40, template: {spec: {terminationGracePeriodSeconds: 1, restartPolicy: Never, containers: [{name: main, image: busybox, command: [sh, -c, "echo at line 5; sleep 600"]}]}}}`,
