@@ -149,6 +149,10 @@ func TestUpRecoversAndDownLeavesNothing(t *testing.T) {
 	if err := syscall.Kill(first.pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	poll(t, "the process that served it is gone", func(context.Context) (bool, error) {
+		_, running, err := ownerOf(dir)
+		return !running, err
+	})
 	run("up") // must not take the ready file of the first for its own
 	if ready, err := isReady(dir); err != nil || !ready || served(t, dir) == first {
 		t.Errorf("after a crash and an up the cluster is ready: %t, %v, served by %+v", ready, err, served(t, dir))

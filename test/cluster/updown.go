@@ -112,13 +112,14 @@ func isReady(dir string) (bool, error) {
 const killAfter = 15 * time.Second
 
 // Down ends the cluster in the folder dir and removes all of it. It is no error
-// if there is none.
+// if there is none. One that is started meanwhile stays.
 func Down(ctx context.Context, dir string) error {
 	dir, err := checkFolder(dir)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
+	var end owner // whom to end: not one who starts a cluster meanwhile
 	for {
 		l, err := takeLock(dir)
 		if err == nil {
@@ -131,12 +132,17 @@ func Down(ctx context.Context, dir string) error {
 		if !errors.Is(err, errRunning) {
 			return err
 		}
-		ask := syscall.SIGTERM
-		if time.Since(began) > killAfter {
-			ask = syscall.SIGKILL // the box ends with it, and what is left is removed here
-		}
-		if err := askToEnd(dir, ask); err != nil {
+		o, running, err := ownerOf(dir)
+		switch {
+		case err != nil:
 			return err
+		case running && end.pid != 0 && o != end:
+			return nil
+		case running:
+			end = o
+			if err := askToEnd(o, time.Since(began)); err != nil {
+				return fmt.Errorf("end process %d of the cluster in %s: %w", o.pid, dir, err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -146,14 +152,15 @@ func Down(ctx context.Context, dir string) error {
 	}
 }
 
-// askToEnd sends a signal to the process that serves the cluster in dir.
-func askToEnd(dir string, signal syscall.Signal) error {
-	o, running, err := ownerOf(dir)
-	if err != nil || !running {
-		return err
+// askToEnd asks a process that serves a cluster to end, and kills it if it has been
+// asked for long: the box ends with it.
+func askToEnd(o owner, asked time.Duration) error {
+	signal := syscall.SIGTERM
+	if asked > killAfter {
+		signal = syscall.SIGKILL
 	}
 	if err := syscall.Kill(o.pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("end process %d of the cluster in %s: %w", o.pid, dir, err)
+		return err
 	}
 	return nil
 }

@@ -77,7 +77,12 @@ func newLoadCommand(dir *string) *cobra.Command {
 			err := cluster.Load(cmd.Context(), *dir, args)
 			if ifRunning && errors.Is(err, cluster.ErrNotRunning) {
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), "not loaded:", err)
+				return err
 			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "loaded into the cluster in %s\n", *dir)
 			return err
 		},
 	}
