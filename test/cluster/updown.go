@@ -31,34 +31,44 @@ func Up(ctx context.Context, dir string, simulated int) error {
 	ctx, cancel := context.WithTimeout(ctx, nodeTimeout+startTimeout)
 	defer cancel()
 	for {
-		ended, err := startServing(dir, simulated)
+		if ready, err := isReady(dir); ready || err != nil {
+			return err
+		}
+		pid, ended, err := startServing(dir, simulated)
 		if err != nil {
 			return err
 		}
 		err = awaitReady(ctx, dir, logFile(dir), ended)
-		if !errors.Is(err, errGone) {
-			return err
+		if errors.Is(err, errGone) {
+			continue
 		}
+		if o, _, errOwner := ownerOf(dir); err == nil && errOwner == nil && o.pid != pid {
+			<-ended // another one was faster: this one must not take over when that one ends
+		}
+		return err
 	}
 }
 
 // startServing starts a process that serves a cluster in dir and outlives this
 // one.
-func startServing(dir string, simulated int) (ended <-chan error, err error) {
+func startServing(dir string, simulated int) (pid int, ended <-chan error, err error) {
 	log, err := os.OpenFile(logFile(dir), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command("/proc/self/exe", "serve", "--dir", dir, "--simulated-nodes", strconv.Itoa(simulated))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	return done, nil
+	go func() {
+		done <- cmd.Wait()
+		close(done)
+	}()
+	return cmd.Process.Pid, done, nil
 }
 
 // errGone says that the cluster of another process was waited for in vain, as when
