@@ -43,7 +43,7 @@ func Up(ctx context.Context, dir string, simulated int) error {
 			continue
 		}
 		if o, _, errOwner := ownerOf(dir); err == nil && errOwner == nil && o.pid != pid {
-			<-ended // another one was faster: this one must not take over when that one ends
+			_ = <-ended // another one was faster: this one must not take over when that one ends
 		}
 		return err
 	}
