@@ -43,7 +43,9 @@ func Up(ctx context.Context, dir string, simulated int) error {
 			continue
 		}
 		if o, _, errOwner := ownerOf(dir); err == nil && errOwner == nil && o.pid != pid {
-			_ = <-ended // another one was faster: this one must not take over when that one ends
+			for range ended { // another one was faster: this one must not take over when that one ends
+				continue
+			}
 		}
 		return err
 	}
