@@ -84,13 +84,11 @@ func (s *Store) TaskLogs(ctx context.Context, taskID uint64) ([]TaskLog, error) 
 	}
 	logs := make([]TaskLog, 0, len(rows))
 	for _, r := range rows {
-		text, err := uncompress(r.Content)
+		l, err := r.log()
 		if err != nil {
-			return nil, fmt.Errorf("read the log of container %s of pod %s, task %d, from task_logs: %w", r.Container, r.Pod, taskID, err)
+			return nil, err
 		}
-		logs = append(logs, TaskLog{
-			TaskExecutionID: r.TaskExecutionID, Pod: r.Pod, Container: r.Container, Position: r.Position, Truncated: r.Truncated, Text: text,
-		})
+		logs = append(logs, l)
 	}
 	return logs, nil
 }
