@@ -83,8 +83,14 @@ func Migrate(ctx context.Context, gdb *gorm.DB) ([]string, error) {
 	return applied, nil
 }
 
+// newerSteps is by how many versions the schema may be ahead of a build. One
+// step: then a service of the build before goes on, and can be started again,
+// while its successors take over. Migrations only add to what builds before rely
+// on (docs/operations.md), so that it may.
+const newerSteps = 1
+
 // CheckVersion returns an error that wraps ErrVersion and names the remedy
-// unless the schema is exactly the one this build knows.
+// unless the schema is the one that this build knows, or the next.
 func CheckVersion(ctx context.Context, gdb *gorm.DB) error {
 	provider, _, err := newProvider(gdb)
 	if err != nil {
@@ -95,7 +101,7 @@ func CheckVersion(ctx context.Context, gdb *gorm.DB) error {
 	if err != nil {
 		return err
 	}
-	if current != target {
+	if current < target || current > target+newerSteps {
 		return versionError(current, target)
 	}
 	return nil
@@ -105,7 +111,7 @@ func versionError(current, target int64) error {
 	if current < target {
 		return fmt.Errorf("%w: the database has version %d, this build needs %d: run `jobnetes migrate` with this build", ErrVersion, current, target)
 	}
-	return fmt.Errorf("%w: the database has version %d, this build knows only up to %d: run the build that migrated it, or a newer one (`jobnetes version` tells a build's schema version)", ErrVersion, current, target)
+	return fmt.Errorf("%w: the database has version %d, this build knows only up to %d: run the build that migrated it, or a newer one (`jobnetes version` tells a build's schema version); a service also runs on a schema that is one version newer", ErrVersion, current, target)
 }
 
 // Version returns the schema version that this build knows for that driver.

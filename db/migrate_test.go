@@ -56,12 +56,26 @@ func TestMigrate(t *testing.T) {
 		if err := CheckVersion(t.Context(), gdb); err != nil {
 			t.Errorf("after Migrate: %v", err)
 		}
-		if err := gdb.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)").Error; err != nil {
+		own, err := Version(cfg.Driver)
+		if err != nil {
 			t.Fatal(err)
 		}
+		noteVersion := func(v int64) {
+			if err := gdb.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, 1)", v).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		noteVersion(own + 1)
+		if err := CheckVersion(t.Context(), gdb); err != nil {
+			t.Errorf("a schema one step newer, as in a rolling upgrade: %v", err)
+		}
+		if _, err := Migrate(t.Context(), gdb); !errors.Is(err, ErrVersion) {
+			t.Errorf("Migrate by the older build: %v", err)
+		}
+		noteVersion(own + 2)
 		for name, err := range map[string]error{"CheckVersion": CheckVersion(t.Context(), gdb), "Migrate": second(Migrate(t.Context(), gdb))} {
 			if !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), "knows only up to") {
-				t.Errorf("%s of a newer schema: %v", name, err)
+				t.Errorf("%s of a schema two steps newer: %v", name, err)
 			}
 		}
 	})
