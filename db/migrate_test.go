@@ -108,7 +108,7 @@ func TestDialectsAgree(t *testing.T) {
 		}
 		columns[cfg.Driver] = map[string][]string{}
 		for _, table := range []string{
-			"users", "workflows", "workflow_versions", "workflow_executions", "task_executions", "execution_events", "secrets", "task_logs", "v_executions", "v_tasks", "v_task_logs",
+			"users", "workflows", "workflow_versions", "workflow_executions", "task_executions", "execution_events", "secrets", "task_logs", "managers", "locks", "v_executions", "v_tasks", "v_task_logs",
 		} {
 			columns[cfg.Driver][table] = columnsOf(t, gdb, table)
 		}
@@ -166,4 +166,71 @@ func TestOpenSaysWhereItFailed(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// A service of the build before runs on the schema of this one, so a migration may
+// only add to what was there: no column goes, moves or changes, and no INSERT
+// needs to name a new one.
+func TestMigrationsOnlyAdd(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config) {
+		gdb := open(t, cfg)
+		p, _, err := newProvider(gdb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before map[string][]column
+		for range p.ListSources() {
+			step, err := p.UpByOne(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			after := schemaOf(t, gdb)
+			for table, columns := range before {
+				now := after[table]
+				if len(now) < len(columns) || !slices.Equal(now[:len(columns)], columns) {
+					t.Errorf("%s changes %s\nfrom %+v\nto   %+v", step.Source.Path, table, columns, now)
+					continue
+				}
+				for _, added := range now[len(columns):] {
+					if added.Required {
+						t.Errorf("%s: %s.%s is NOT NULL and has no default: the build before cannot insert", step.Source.Path, table, added.Name)
+					}
+				}
+			}
+			before = after
+		}
+	})
+}
+
+// column is what an older build may rely on.
+type column struct {
+	Name, Type string
+	Required   bool // an INSERT has to name it
+}
+
+// schemaOf returns the columns, in their order, of all tables and views.
+func schemaOf(t *testing.T, gdb *gorm.DB) map[string][]column {
+	t.Helper()
+	query := `SELECT table_name AS tab, column_name AS name, column_type AS type,
+		is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AS required
+		FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position`
+	if gdb.Name() == SQLite {
+		query = `SELECT m.name AS tab, c.name AS name, c.type AS type, c."notnull" = 1 AND c.dflt_value IS NULL AS required
+			FROM sqlite_master m JOIN pragma_table_xinfo(m.name) c WHERE m.type IN ('table', 'view') ORDER BY m.name, c.cid`
+	}
+	var rows []struct {
+		Tab, Name, Type string
+		Required        bool
+	}
+	if err := gdb.Raw(query).Scan(&rows).Error; err != nil {
+		t.Fatal(err)
+	}
+	tables := map[string][]column{}
+	for _, r := range rows {
+		tables[r.Tab] = append(tables[r.Tab], column{r.Name, r.Type, r.Required})
+	}
+	if len(tables["workflows"]) == 0 || tables["workflows"][1].Name != "name" {
+		t.Fatal("the columns cannot be read")
+	}
+	return tables
 }
