@@ -163,7 +163,7 @@ type toll struct{}
 func (toll) Function() string   { return tollFunction }
 func (toll) OverloadID() string { return tollFunction }
 
-// literal makes a list or map and charges for the whole of it.
+// literal makes a list, or a map in order, and charges for the whole of it.
 type literal struct {
 	interpreter.InterpretableConstructor
 }
@@ -172,6 +172,9 @@ type literal struct {
 func (l *literal) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	made := l.InterpretableConstructor.Exec(frame)
 	charge(frame, l.ID(), sizeOf(made, conditionCost))
+	if m, ok := made.(traits.Mapper); ok {
+		return newLiteralMap(l.ID(), m)
+	}
 	return made
 }
 

@@ -114,7 +114,7 @@ func describePosition(src string, line, column int) string {
 }
 
 // decodeInput decodes JSON for CEL: whole numbers as int64 if they fit, so
-// that they stay exact, and other numbers as float64.
+// that they stay exact, other numbers as float64, and objects in order.
 func decodeInput(input []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(input))
 	dec.UseNumber()
@@ -125,10 +125,10 @@ func decodeInput(input []byte) (any, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("the input is not JSON: something follows the value")
 	}
-	return convertNumbers(v)
+	return convertValue(v)
 }
 
-func convertNumbers(v any) (any, error) {
+func convertValue(v any) (any, error) {
 	var err error
 	switch v := v.(type) {
 	case json.Number:
@@ -142,13 +142,14 @@ func convertNumbers(v any) (any, error) {
 		return f, nil
 	case map[string]any:
 		for key, element := range v {
-			if v[key], err = convertNumbers(element); err != nil {
+			if v[key], err = convertValue(element); err != nil {
 				return nil, err
 			}
 		}
+		return newInputMap(v), nil
 	case []any:
 		for i, element := range v {
-			if v[i], err = convertNumbers(element); err != nil {
+			if v[i], err = convertValue(element); err != nil {
 				return nil, err
 			}
 		}
