@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -130,11 +131,13 @@ func whyNot(pod, container, message string) string {
 	if len(message) >= terminationLimit {
 		return fmt.Sprintf("container %s of pod %s left %d bytes in $%s, where Kubernetes cuts it off: record larger outputs by RecordTaskOutput (`jobnetes output set`)", container, pod, len(message), EnvOutput)
 	}
-	return fmt.Sprintf("container %s of pod %s left a termination message that is not a JSON object: %q", container, pod, head(message))
+	return fmt.Sprintf("container %s of pod %s left a termination message that is not a JSON object in UTF-8: %q", container, pod, head(message))
 }
 
+// isObject says whether s is a JSON object in UTF-8, which encoding/json does not
+// ask for, but databases do.
 func isObject(s string) bool {
-	return strings.HasPrefix(s, "{") && json.Valid([]byte(s))
+	return strings.HasPrefix(s, "{") && utf8.ValidString(s) && json.Valid([]byte(s))
 }
 
 // containersOf returns a pod's containers, the init containers first.
