@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -162,7 +163,7 @@ func load(s Settings, file string, fix func(*Settings)) (Settings, error) {
 		v.SetConfigFile(file)
 		v.SetConfigType("yaml")
 		if err := v.ReadInConfig(); err != nil {
-			return s, fmt.Errorf("read settings from %s: %w", file, err)
+			return s, fmt.Errorf("read settings from %s: %w", file, withoutValues(err))
 		}
 	}
 	problems := unknownKeys(v.AllKeys(), file)
@@ -171,6 +172,22 @@ func load(s Settings, file string, fix func(*Settings)) (Settings, error) {
 	s.File = file
 	problems = append(problems, s.check()...)
 	return s, errors.Join(problems...)
+}
+
+// quotation matches where an error of YAML begins to quote the file: words, but
+// not ':' or ']'.
+var quotation = regexp.MustCompile("[`\"!]|'[^']{2}")
+
+// withoutValues cuts off what an error of YAML quotes, as that may be a password.
+func withoutValues(err error) error {
+	if _, ok := errors.AsType[viper.ConfigParseError](err); !ok {
+		return err
+	}
+	text := strings.TrimPrefix(err.Error(), "While parsing config: ")
+	if at := quotation.FindStringIndex(text); at != nil {
+		text = text[:at[0]] + "… (what is there is not shown, as it may be a secret)"
+	}
+	return errors.New(text)
 }
 
 // decode puts the values that are set into s, key by key, so that each problem
@@ -197,7 +214,7 @@ func decode(v *viper.Viper, s *Settings) []error {
 
 func decodeValue(value any, field reflect.Value) (err error) {
 	var got any
-	what := "a text"
+	what := ""
 	switch field.Interface().(type) {
 	case time.Duration:
 		what = "a duration, such as 500ms, 30s or 1h30m"
@@ -214,6 +231,9 @@ func decodeValue(value any, field reflect.Value) (err error) {
 		got, err = cast.ToBoolE(value)
 	default:
 		got, err = cast.ToStringE(value)
+		if err != nil { // it may be a password, so it is not shown
+			return errors.New("it is a list or a section: put it in quotes to make it a text")
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%q is not %s", fmt.Sprint(value), what)
