@@ -13,6 +13,7 @@ type EventType string
 // The types of event. docs/state-machine.md says when each is written.
 const (
 	EventExecutionScheduled EventType = "ExecutionScheduled"
+	EventCancelRequested    EventType = "CancelRequested"
 	EventExecutionStarted   EventType = "ExecutionStarted"
 	EventExecutionSucceeded EventType = "ExecutionSucceeded"
 	EventExecutionFailed    EventType = "ExecutionFailed"

@@ -1,6 +1,7 @@
 package dao
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,31 @@ func (s bundle) exec(t *testing.T, sql string, args ...any) {
 	if err := s.gdb.Exec(sql, args...).Error; err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
+}
+
+// plan says how the database carries a query out.
+func (s bundle) plan(t *testing.T, query string) string {
+	t.Helper()
+	explain := "EXPLAIN " + query
+	if s.gdb.Name() == "sqlite" {
+		explain = "EXPLAIN QUERY PLAN " + query
+	}
+	var plan []map[string]any
+	if err := s.gdb.Raw(explain).Scan(&plan).Error; err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, line := range plan {
+		for _, v := range line {
+			if b, ok := v.([]byte); ok {
+				v = string(b)
+			}
+			if v, ok := v.(string); ok {
+				text.WriteString(v + " ")
+			}
+		}
+	}
+	return text.String()
 }
 
 func count(t *testing.T, s bundle, table string) int64 {

@@ -60,7 +60,7 @@ func commitExecution(tx *gorm.DB, l Lease, e *WorkflowExecution, ts []Transition
 	}
 	set := "status = ?, output = ?, error_msg = ?, started_at = ?, ended_at = ?, updated_at = ?"
 	if e.Status.Ended() {
-		set += ", lease_owner = NULL, lease_until = NULL, wake_at = NULL"
+		set += ", lease_owner = NULL, lease_until = NULL, wake_at = NULL, cancel_requested_at = NULL, cancel_requested_by = NULL, cancel_reason = NULL"
 	}
 	return one(tx.Exec("UPDATE workflow_executions SET "+set+" WHERE id = ? AND lease_owner = ? AND lease_epoch = ? AND status IN ?",
 		e.Status, e.Output, e.ErrorMsg, e.StartedAt, e.EndedAt, at, e.ID, l.Owner, l.Epoch, from))

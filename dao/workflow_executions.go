@@ -65,8 +65,13 @@ type WorkflowExecution struct {
 	// RequestID is the caller's own id of the start, if it gave one. It is only
 	// written; nobody reads it but the start of the same id.
 	RequestID *string `gorm:"<-:create"`
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	// CancelRequestedAt is when somebody asked for it to be cancelled, and
+	// CancelRequestedBy who; nil if nobody has, and once it has ended.
+	CancelRequestedAt *time.Time
+	CancelRequestedBy *string
+	CancelReason      *string
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
 
 	// Of the workflow and its version, by joins.
 	WorkflowName    string `gorm:"->"`
@@ -80,6 +85,7 @@ const (
 	executionSummary = "workflow_executions.id, workflow_executions.workflow_id, workflow_executions.workflow_version_id, workflow_executions.name, " +
 		"workflow_executions.status, workflow_executions.attempt, workflow_executions.error_msg, workflow_executions.started_at, workflow_executions.ended_at, " +
 		"workflow_executions.lease_owner, workflow_executions.lease_epoch, workflow_executions.lease_until, workflow_executions.wake_at, " +
+		"workflow_executions.cancel_requested_at, workflow_executions.cancel_requested_by, workflow_executions.cancel_reason, " +
 		"workflow_executions.created_at, workflow_executions.updated_at, w.name AS workflow_name, COALESCE(v.version, 0) AS workflow_version"
 	executionData  = ", workflow_executions.input, workflow_executions.output"
 	executionJoins = "JOIN workflows w ON w.id = workflow_executions.workflow_id LEFT JOIN workflow_versions v ON v.id = workflow_executions.workflow_version_id"

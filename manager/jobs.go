@@ -43,6 +43,7 @@ type Jobs interface {
 // Store is what the manager needs of the database; *dao.Store is one.
 type Store interface {
 	Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
+	ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
 	Renew(ctx context.Context, owner string, until time.Time) ([]dao.Lease, error)
 	ReleaseAll(ctx context.Context, owner string, now time.Time) error
 	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -102,6 +103,7 @@ type held struct {
 	lease  dao.Lease // as it was claimed
 	until  time.Time // as it was last renewed; under Manager.mu
 	x      *engine.Execution
+	cancel atomic.Bool      // somebody wants it to be cancelled: its row, read again, says who
 	more   bool             // Jobs are left to be launched by the next pass
 	pause  pause            // after an error of the execution as a whole
 	pauses map[uint64]pause // after an error with a task's Job, by task
@@ -155,6 +157,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.jobs.Run(ctx, m.jobChanged) })
 	g.Go(func() error { return loop(ctx, m.cfg.PollInterval, m.poll) })
+	g.Go(func() error { return loop(ctx, cancelPolls*m.cfg.PollInterval, m.findCancelled) })
 	g.Go(func() error { return loop(ctx, m.cfg.Lease/3, m.renew) })
 	g.Go(func() error { return loop(ctx, retentionInterval(m.cfg.JobRetention), m.deleteJobs) })
 	for range keepers {

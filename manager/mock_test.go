@@ -194,6 +194,21 @@ func (mr *MockStoreMockRecorder) Claim(ctx, owner, now, until, limit interface{}
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Claim", reflect.TypeOf((*MockStore)(nil).Claim), ctx, owner, now, until, limit)
 }
 
+// ClaimCancelled mocks base method.
+func (m *MockStore) ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "ClaimCancelled", ctx, owner, now, until, limit)
+	ret0, _ := ret[0].([]dao.Lease)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// ClaimCancelled indicates an expected call of ClaimCancelled.
+func (mr *MockStoreMockRecorder) ClaimCancelled(ctx, owner, now, until, limit interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimCancelled", reflect.TypeOf((*MockStore)(nil).ClaimCancelled), ctx, owner, now, until, limit)
+}
+
 // Commit mocks base method.
 func (m *MockStore) Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error {
 	m.ctrl.T.Helper()

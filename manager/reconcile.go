@@ -13,7 +13,7 @@ import (
 )
 
 // unrunnable is an execution that will never make sense, however often it is
-// tried: it fails.
+// tried, or is not to go on: it fails.
 type unrunnable struct {
 	reason string
 	err    error
@@ -28,7 +28,12 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	m.mu.Lock()
 	h := m.held[id]
 	m.mu.Unlock()
-	if h == nil || m.cfg.Now().Before(h.pause.until) {
+	if h == nil {
+		return
+	}
+	if h.cancel.Swap(false) {
+		h.x = nil
+	} else if m.cfg.Now().Before(h.pause.until) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
@@ -143,6 +148,9 @@ func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) 
 		m.drop(h)
 		return nil, nil
 	}
+	if row.CancelRequestedAt != nil {
+		return nil, errCancelled
+	}
 	def, err := m.definitionOf(ctx, h, &row)
 	if err != nil {
 		return nil, err
@@ -187,7 +195,8 @@ func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecutio
 	return nil
 }
 
-// abort fails an execution that can never go on.
+// abort fails an execution that can never go on, or that somebody wants to be
+// cancelled, and stops its Jobs.
 func (m *Manager) abort(ctx context.Context, h *held, why *unrunnable) error {
 	row, err := m.store.Execution(ctx, h.lease.ExecutionID)
 	if err != nil {
@@ -197,10 +206,16 @@ func (m *Manager) abort(ctx context.Context, h *held, why *unrunnable) error {
 	if err != nil {
 		return err
 	}
-	ts := engine.Abort(&row, tasks, why.reason, why.reason+": "+why.Error(), m.cfg.Now())
+	var ts []dao.Transition
+	if row.CancelRequestedAt != nil {
+		ts = engine.Cancel(&row, tasks, m.cfg.Now())
+	} else {
+		ts = engine.Abort(&row, tasks, why.reason, why.reason+": "+why.Error(), m.cfg.Now())
+	}
 	if err := m.commit(ctx, h, &row, ts); err != nil {
 		return err
 	}
 	m.drop(h)
-	return nil // the Jobs that still run go with deleteJobs
+	m.stopJobs(ctx, h, ts)
+	return nil
 }

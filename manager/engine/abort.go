@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -15,15 +16,32 @@ const Aborted = "Aborted"
 // needs no definition. Like Decide it changes the rows.
 func Abort(row *dao.WorkflowExecution, tasks []*dao.TaskExecution, reason, message string, now time.Time) []dao.Transition {
 	x := &Execution{row: row, now: now.UTC().Truncate(time.Microsecond)}
-	for _, r := range tasks {
-		if !r.Status.Ended() {
-			x.endFailed(&task{row: r}, Aborted, message)
-		}
-	}
-	if row.StartedAt == nil {
-		at := x.now
-		row.StartedAt = &at
-	}
+	x.abort(tasks, Aborted, message)
 	x.fail(reason, message)
 	return x.out
+}
+
+// Cancel ends an execution that somebody, whom its row names, wants to be cancelled:
+// its running tasks fail, and it fails, with the reason dao.Cancelled. Like Abort it
+// needs no definition and changes the rows.
+func Cancel(row *dao.WorkflowExecution, tasks []*dao.TaskExecution, now time.Time) []dao.Transition {
+	x := &Execution{row: row, now: now.UTC().Truncate(time.Microsecond)}
+	why := "by " + *row.CancelRequestedBy
+	if row.CancelReason != nil {
+		why += ": " + *row.CancelReason
+	}
+	x.abort(tasks, dao.Cancelled, "the execution was cancelled "+why)
+	x.fail(dao.Cancelled, dao.Cancelled+" "+why)
+	return x.out
+}
+
+// abort ends the tasks that run.
+func (x *Execution) abort(tasks []*dao.TaskExecution, reason, message string) {
+	for _, r := range tasks {
+		if !r.Status.Ended() {
+			x.endFailed(&task{row: r}, reason, message)
+		}
+	}
+	at := x.now
+	x.row.StartedAt = cmp.Or(x.row.StartedAt, &at) // no row has ended that never started
 }

@@ -74,6 +74,7 @@ func (c *commit) writeExecution(t *tx) error {
 	row.Status, row.Output, row.ErrorMsg, row.StartedAt, row.EndedAt, row.UpdatedAt = e.Status, e.Output, e.ErrorMsg, fresh(e.StartedAt), fresh(e.EndedAt), c.at
 	if e.Status.Ended() {
 		row.LeaseOwner, row.LeaseUntil, row.WakeAt = nil, nil, nil
+		row.CancelRequestedAt, row.CancelRequestedBy, row.CancelReason = nil, nil, nil
 	}
 	return t.saveExecution(row)
 }

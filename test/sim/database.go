@@ -220,6 +220,7 @@ func copyExecution(e *dao.WorkflowExecution) *dao.WorkflowExecution {
 	}
 	c := *e
 	c.WorkflowVersionID, c.LeaseOwner = fresh(e.WorkflowVersionID), fresh(e.LeaseOwner)
+	c.CancelRequestedAt, c.CancelRequestedBy, c.CancelReason = fresh(e.CancelRequestedAt), fresh(e.CancelRequestedBy), fresh(e.CancelReason)
 	c.StartedAt, c.EndedAt, c.LeaseUntil, c.WakeAt = fresh(e.StartedAt), fresh(e.EndedAt), fresh(e.LeaseUntil), fresh(e.WakeAt)
 	return &c
 }

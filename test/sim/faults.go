@@ -42,6 +42,7 @@ const (
 	takenName   // a stranger makes a Job under the name of a task's
 	lateRecord  // a job's record of its output is sent again, and arrives when the Job may have ended
 	otherRecord // the same with another output
+	cancelled   // an operator cancels an execution
 
 	// What may happen to an event of a watch.
 
@@ -55,7 +56,7 @@ const (
 var faultNames = [faultKinds]string{
 	"answer lost", "request late", "call refused", "write refused for good", "conflict",
 	"manager killed", "manager stopped", "manager paused", "database away", "API server away", "watch cut",
-	"Job deleted by a stranger", "name taken by a stranger", "record repeated", "record replaced",
+	"Job deleted by a stranger", "name taken by a stranger", "record repeated", "record replaced", "cancelled by an operator",
 	"watch event lost", "watch event repeated", "watch events reordered",
 }
 

@@ -48,8 +48,9 @@ func (w *world) checkExecution(t *tx, before, after *dao.WorkflowExecution) (eve
 	if after.LeaseEpoch < before.LeaseEpoch || after.LeaseEpoch > before.LeaseEpoch+1 {
 		w.violate("execution %d goes from epoch %d to %d", after.ID, before.LeaseEpoch, after.LeaseEpoch)
 	}
+	events = w.checkCancel(t, before, after)
 	if before.Status == after.Status {
-		return nil
+		return events
 	}
 	if before.Status.Ended() || after.Status < before.Status {
 		w.violate("execution %d goes back from %s to %s", after.ID, before.Status, after.Status)
@@ -136,6 +137,8 @@ func (w *world) checkEnd(before, after *dao.TaskExecution) {
 		fair = j == nil && w.load.plan(attempt{fmt.Sprint(after.WorkflowExecutionID), after.TaskName, "1"}).kind == invalid
 	case "Aborted":
 		fair = w.touched[after.WorkflowExecutionID]
+	case dao.Cancelled:
+		fair = w.db.executions[after.WorkflowExecutionID].CancelRequestedAt != nil
 	case "ImagePullBackOff":
 		fair = j != nil && j.plan.kind == stuck
 	default:
@@ -208,8 +211,11 @@ func (w *world) unfinished() string {
 		}
 	}
 	for _, j := range w.cluster.all {
-		if !j.foreign && j.phase < finished && w.taskOver(j.obj) {
-			open = append(open, fmt.Sprintf("the Job %s runs, and its task is over", j.obj.Name))
+		if j.foreign || !w.taskOver(j.obj) {
+			continue
+		}
+		if t := w.db.tasks[idOf(j.obj, kube.LabelTaskID)]; j.phase < finished || j.phase != gone && t != nil && t.ErrorReason == dao.Cancelled {
+			open = append(open, fmt.Sprintf("the Job %s is %s, and its task is over", j.obj.Name, j.phase))
 		}
 	}
 	return strings.Join(open, "; ")
@@ -223,7 +229,7 @@ func (w *world) checkEnds() {
 	}
 	for i, got := range w.ends() {
 		want := w.want[i]
-		if w.touched[got.execution] {
+		if w.touched[got.execution] || w.wasCancelled(got.execution) {
 			continue
 		}
 		if got.status != want.status || got.output != want.output || !slices.Equal(got.tasks, want.tasks) {

@@ -21,6 +21,7 @@ func (w *world) step() {
 	if !w.calm && !w.now().Before(w.calmAt) {
 		w.cease()
 	}
+	w.checkCancelling()
 	calls := w.waiting()
 	switch {
 	case w.settling() > maxSettling, w.steps > maxSteps:

@@ -50,20 +50,7 @@ func (s *store) Claim(ctx context.Context, owner string, now, until time.Time, l
 	}
 	var leases []dao.Lease
 	for _, c := range found {
-		taken, err := ask(s.p, s.write(ctx, "Claim %d", c.id), func() (taken bool, _ error) {
-			err := s.db().transaction(nil, func(t *tx) error {
-				e := t.execution(c.id)
-				if e.LeaseEpoch != c.epoch || e.WakeAt == nil || e.WakeAt.After(micros(now)) {
-					return nil
-				}
-				at := micros(until)
-				taken = true
-				e.LeaseOwner, e.LeaseUntil, e.WakeAt = &owner, &at, fresh(&at)
-				e.LeaseEpoch++
-				return t.saveExecution(e)
-			})
-			return taken, err
-		})
+		taken, err := s.take(ctx, c.id, c.epoch, owner, now, until)
 		if err != nil {
 			return leases, err
 		}
@@ -72,6 +59,24 @@ func (s *store) Claim(ctx context.Context, owner string, now, until time.Time, l
 		}
 	}
 	return leases, nil
+}
+
+// take leases an execution to owner, unless it is another's by now.
+func (s *store) take(ctx context.Context, id, epoch uint64, owner string, now, until time.Time) (bool, error) {
+	return ask(s.p, s.write(ctx, "Claim %d", id), func() (taken bool, _ error) {
+		err := s.db().transaction(nil, func(t *tx) error {
+			e := t.execution(id)
+			if e.LeaseEpoch != epoch || e.WakeAt == nil || e.WakeAt.After(micros(now)) {
+				return nil
+			}
+			at := micros(until)
+			taken = true
+			e.LeaseOwner, e.LeaseUntil, e.WakeAt = &owner, &at, fresh(&at)
+			e.LeaseEpoch++
+			return t.saveExecution(e)
+		})
+		return taken, err
+	})
 }
 
 func (s *store) Renew(ctx context.Context, owner string, until time.Time) ([]dao.Lease, error) {
@@ -261,7 +266,7 @@ func (db *database) insertWorkflow(id uint64, definition string, now time.Time) 
 
 func (db *database) insertExecution(id uint64, input string, bySQL bool, now time.Time) {
 	e := &dao.WorkflowExecution{
-		ID: id, WorkflowID: id, WorkflowVersionID: &id, Status: dao.ExecutionScheduled, Input: input, Output: "{}", Attempt: 1,
+		ID: id, Name: fmt.Sprint(id), WorkflowID: id, WorkflowVersionID: &id, Status: dao.ExecutionScheduled, Input: input, Output: "{}", Attempt: 1,
 		WakeAt: &now, CreatedAt: now, UpdatedAt: now, WorkflowName: workflowName, WorkflowVersion: 1,
 	}
 	events := []dao.ExecutionEvent{{WorkflowExecutionID: id, At: now, Type: dao.EventExecutionScheduled, Actor: "jobapi"}}

@@ -53,6 +53,8 @@ func (w *world) strike(k fault) bool {
 		return w.takeName()
 	case lateRecord, otherRecord:
 		return w.recordAgain(k == otherRecord)
+	case cancelled:
+		return w.cancel()
 	}
 	return true
 }
