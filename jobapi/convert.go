@@ -32,6 +32,7 @@ func executionToProto(e dao.WorkflowExecution) *pb.Execution {
 		Id: e.ID, WorkflowId: e.WorkflowID, WorkflowName: e.WorkflowName, WorkflowVersion: e.WorkflowVersion, Name: e.Name,
 		Status: pb.ExecutionStatus(e.Status) + 1, Input: []byte(e.Input), Output: []byte(e.Output), Attempt: e.Attempt, ErrorMsg: e.ErrorMsg,
 		CreatedAt: timestamppb.New(e.CreatedAt), StartedAt: timeToProto(e.StartedAt), EndedAt: timeToProto(e.EndedAt),
+		CancelRequestedAt: timeToProto(e.CancelRequestedAt), CancelRequestedBy: orZero(e.CancelRequestedBy), CancelReason: orZero(e.CancelReason),
 	}
 }
 

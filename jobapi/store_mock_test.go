@@ -140,6 +140,20 @@ func (mr *MockStoreMockRecorder) RecordOutput(ctx, taskID, data, now interface{}
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordOutput", reflect.TypeOf((*MockStore)(nil).RecordOutput), ctx, taskID, data, now)
 }
 
+// RequestCancel mocks base method.
+func (m *MockStore) RequestCancel(ctx context.Context, executionID uint64, actor, reason string, now time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "RequestCancel", ctx, executionID, actor, reason, now)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// RequestCancel indicates an expected call of RequestCancel.
+func (mr *MockStoreMockRecorder) RequestCancel(ctx, executionID, actor, reason, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RequestCancel", reflect.TypeOf((*MockStore)(nil).RequestCancel), ctx, executionID, actor, reason, now)
+}
+
 // Task mocks base method.
 func (m *MockStore) Task(ctx context.Context, id uint64) (dao.TaskExecution, error) {
 	m.ctrl.T.Helper()
@@ -410,6 +424,20 @@ func (m *MockExecutionStore) Executions(ctx context.Context, f dao.ExecutionFilt
 func (mr *MockExecutionStoreMockRecorder) Executions(ctx, f interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Executions", reflect.TypeOf((*MockExecutionStore)(nil).Executions), ctx, f)
+}
+
+// RequestCancel mocks base method.
+func (m *MockExecutionStore) RequestCancel(ctx context.Context, executionID uint64, actor, reason string, now time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "RequestCancel", ctx, executionID, actor, reason, now)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// RequestCancel indicates an expected call of RequestCancel.
+func (mr *MockExecutionStoreMockRecorder) RequestCancel(ctx, executionID, actor, reason, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RequestCancel", reflect.TypeOf((*MockExecutionStore)(nil).RequestCancel), ctx, executionID, actor, reason, now)
 }
 
 // MockTaskStore is a mock of TaskStore interface.

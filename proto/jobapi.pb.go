@@ -413,6 +413,95 @@ func (x *TaskOutputRecordResponse) GetTaskId() uint64 {
 	return 0
 }
 
+type ExecutionCancelRequest struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	ExecutionId uint64                 `protobuf:"varint,1,opt,name=execution_id,json=executionId,proto3" json:"execution_id,omitempty"`
+	// Why, for people: up to 1000 bytes; may be empty.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionCancelRequest) Reset() {
+	*x = ExecutionCancelRequest{}
+	mi := &file_jobapi_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionCancelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionCancelRequest) ProtoMessage() {}
+
+func (x *ExecutionCancelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobapi_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionCancelRequest.ProtoReflect.Descriptor instead.
+func (*ExecutionCancelRequest) Descriptor() ([]byte, []int) {
+	return file_jobapi_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExecutionCancelRequest) GetExecutionId() uint64 {
+	if x != nil {
+		return x.ExecutionId
+	}
+	return 0
+}
+
+func (x *ExecutionCancelRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ExecutionCancelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionCancelResponse) Reset() {
+	*x = ExecutionCancelResponse{}
+	mi := &file_jobapi_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionCancelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionCancelResponse) ProtoMessage() {}
+
+func (x *ExecutionCancelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jobapi_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionCancelResponse.ProtoReflect.Descriptor instead.
+func (*ExecutionCancelResponse) Descriptor() ([]byte, []int) {
+	return file_jobapi_proto_rawDescGZIP(), []int{5}
+}
+
 type ApplyWorkflowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A workflow definition, JSON or YAML.
@@ -423,7 +512,7 @@ type ApplyWorkflowRequest struct {
 
 func (x *ApplyWorkflowRequest) Reset() {
 	*x = ApplyWorkflowRequest{}
-	mi := &file_jobapi_proto_msgTypes[4]
+	mi := &file_jobapi_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +524,7 @@ func (x *ApplyWorkflowRequest) String() string {
 func (*ApplyWorkflowRequest) ProtoMessage() {}
 
 func (x *ApplyWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[4]
+	mi := &file_jobapi_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +537,7 @@ func (x *ApplyWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*ApplyWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{4}
+	return file_jobapi_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ApplyWorkflowRequest) GetDefinition() []byte {
@@ -468,7 +557,7 @@ type ApplyWorkflowResponse struct {
 
 func (x *ApplyWorkflowResponse) Reset() {
 	*x = ApplyWorkflowResponse{}
-	mi := &file_jobapi_proto_msgTypes[5]
+	mi := &file_jobapi_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -480,7 +569,7 @@ func (x *ApplyWorkflowResponse) String() string {
 func (*ApplyWorkflowResponse) ProtoMessage() {}
 
 func (x *ApplyWorkflowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[5]
+	mi := &file_jobapi_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -493,7 +582,7 @@ func (x *ApplyWorkflowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyWorkflowResponse.ProtoReflect.Descriptor instead.
 func (*ApplyWorkflowResponse) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{5}
+	return file_jobapi_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ApplyWorkflowResponse) GetWorkflow() *Workflow {
@@ -522,7 +611,7 @@ type ListWorkflowsRequest struct {
 
 func (x *ListWorkflowsRequest) Reset() {
 	*x = ListWorkflowsRequest{}
-	mi := &file_jobapi_proto_msgTypes[6]
+	mi := &file_jobapi_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +623,7 @@ func (x *ListWorkflowsRequest) String() string {
 func (*ListWorkflowsRequest) ProtoMessage() {}
 
 func (x *ListWorkflowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[6]
+	mi := &file_jobapi_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +636,7 @@ func (x *ListWorkflowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkflowsRequest.ProtoReflect.Descriptor instead.
 func (*ListWorkflowsRequest) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{6}
+	return file_jobapi_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListWorkflowsRequest) GetLimit() uint32 {
@@ -573,7 +662,7 @@ type ListWorkflowsResponse struct {
 
 func (x *ListWorkflowsResponse) Reset() {
 	*x = ListWorkflowsResponse{}
-	mi := &file_jobapi_proto_msgTypes[7]
+	mi := &file_jobapi_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +674,7 @@ func (x *ListWorkflowsResponse) String() string {
 func (*ListWorkflowsResponse) ProtoMessage() {}
 
 func (x *ListWorkflowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[7]
+	mi := &file_jobapi_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +687,7 @@ func (x *ListWorkflowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWorkflowsResponse.ProtoReflect.Descriptor instead.
 func (*ListWorkflowsResponse) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{7}
+	return file_jobapi_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListWorkflowsResponse) GetWorkflows() []*Workflow {
@@ -619,7 +708,7 @@ type GetWorkflowRequest struct {
 
 func (x *GetWorkflowRequest) Reset() {
 	*x = GetWorkflowRequest{}
-	mi := &file_jobapi_proto_msgTypes[8]
+	mi := &file_jobapi_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +720,7 @@ func (x *GetWorkflowRequest) String() string {
 func (*GetWorkflowRequest) ProtoMessage() {}
 
 func (x *GetWorkflowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[8]
+	mi := &file_jobapi_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +733,7 @@ func (x *GetWorkflowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetWorkflowRequest.ProtoReflect.Descriptor instead.
 func (*GetWorkflowRequest) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{8}
+	return file_jobapi_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetWorkflowRequest) GetId() uint64 {
@@ -675,7 +764,7 @@ type Workflow struct {
 
 func (x *Workflow) Reset() {
 	*x = Workflow{}
-	mi := &file_jobapi_proto_msgTypes[9]
+	mi := &file_jobapi_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -687,7 +776,7 @@ func (x *Workflow) String() string {
 func (*Workflow) ProtoMessage() {}
 
 func (x *Workflow) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[9]
+	mi := &file_jobapi_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -700,7 +789,7 @@ func (x *Workflow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Workflow.ProtoReflect.Descriptor instead.
 func (*Workflow) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{9}
+	return file_jobapi_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Workflow) GetId() uint64 {
@@ -758,7 +847,7 @@ type ListExecutionsRequest struct {
 
 func (x *ListExecutionsRequest) Reset() {
 	*x = ListExecutionsRequest{}
-	mi := &file_jobapi_proto_msgTypes[10]
+	mi := &file_jobapi_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +859,7 @@ func (x *ListExecutionsRequest) String() string {
 func (*ListExecutionsRequest) ProtoMessage() {}
 
 func (x *ListExecutionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[10]
+	mi := &file_jobapi_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +872,7 @@ func (x *ListExecutionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutionsRequest.ProtoReflect.Descriptor instead.
 func (*ListExecutionsRequest) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{10}
+	return file_jobapi_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListExecutionsRequest) GetLimit() uint32 {
@@ -823,7 +912,7 @@ type ListExecutionsResponse struct {
 
 func (x *ListExecutionsResponse) Reset() {
 	*x = ListExecutionsResponse{}
-	mi := &file_jobapi_proto_msgTypes[11]
+	mi := &file_jobapi_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +924,7 @@ func (x *ListExecutionsResponse) String() string {
 func (*ListExecutionsResponse) ProtoMessage() {}
 
 func (x *ListExecutionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[11]
+	mi := &file_jobapi_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +937,7 @@ func (x *ListExecutionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutionsResponse.ProtoReflect.Descriptor instead.
 func (*ListExecutionsResponse) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{11}
+	return file_jobapi_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListExecutionsResponse) GetExecutions() []*Execution {
@@ -867,7 +956,7 @@ type GetExecutionRequest struct {
 
 func (x *GetExecutionRequest) Reset() {
 	*x = GetExecutionRequest{}
-	mi := &file_jobapi_proto_msgTypes[12]
+	mi := &file_jobapi_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +968,7 @@ func (x *GetExecutionRequest) String() string {
 func (*GetExecutionRequest) ProtoMessage() {}
 
 func (x *GetExecutionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[12]
+	mi := &file_jobapi_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +981,7 @@ func (x *GetExecutionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExecutionRequest.ProtoReflect.Descriptor instead.
 func (*GetExecutionRequest) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{12}
+	return file_jobapi_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetExecutionRequest) GetId() uint64 {
@@ -918,13 +1007,17 @@ type Execution struct {
 	StartedAt       *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	EndedAt         *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	Tasks           []*TaskExecution       `protobuf:"bytes,14,rep,name=tasks,proto3" json:"tasks,omitempty"` // in the order they were started
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Set while somebody wants it to be cancelled, and it has not ended yet.
+	CancelRequestedAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=cancel_requested_at,json=cancelRequestedAt,proto3" json:"cancel_requested_at,omitempty"`
+	CancelRequestedBy string                 `protobuf:"bytes,17,opt,name=cancel_requested_by,json=cancelRequestedBy,proto3" json:"cancel_requested_by,omitempty"`
+	CancelReason      string                 `protobuf:"bytes,18,opt,name=cancel_reason,json=cancelReason,proto3" json:"cancel_reason,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Execution) Reset() {
 	*x = Execution{}
-	mi := &file_jobapi_proto_msgTypes[13]
+	mi := &file_jobapi_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1029,7 @@ func (x *Execution) String() string {
 func (*Execution) ProtoMessage() {}
 
 func (x *Execution) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[13]
+	mi := &file_jobapi_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1042,7 @@ func (x *Execution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Execution.ProtoReflect.Descriptor instead.
 func (*Execution) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{13}
+	return file_jobapi_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Execution) GetId() uint64 {
@@ -1050,6 +1143,27 @@ func (x *Execution) GetTasks() []*TaskExecution {
 	return nil
 }
 
+func (x *Execution) GetCancelRequestedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CancelRequestedAt
+	}
+	return nil
+}
+
+func (x *Execution) GetCancelRequestedBy() string {
+	if x != nil {
+		return x.CancelRequestedBy
+	}
+	return ""
+}
+
+func (x *Execution) GetCancelReason() string {
+	if x != nil {
+		return x.CancelReason
+	}
+	return ""
+}
+
 type TaskExecution struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1074,7 +1188,7 @@ type TaskExecution struct {
 
 func (x *TaskExecution) Reset() {
 	*x = TaskExecution{}
-	mi := &file_jobapi_proto_msgTypes[14]
+	mi := &file_jobapi_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1200,7 @@ func (x *TaskExecution) String() string {
 func (*TaskExecution) ProtoMessage() {}
 
 func (x *TaskExecution) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[14]
+	mi := &file_jobapi_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1213,7 @@ func (x *TaskExecution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskExecution.ProtoReflect.Descriptor instead.
 func (*TaskExecution) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{14}
+	return file_jobapi_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TaskExecution) GetId() uint64 {
@@ -1224,7 +1338,7 @@ type WatchExecutionRequest struct {
 
 func (x *WatchExecutionRequest) Reset() {
 	*x = WatchExecutionRequest{}
-	mi := &file_jobapi_proto_msgTypes[15]
+	mi := &file_jobapi_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1350,7 @@ func (x *WatchExecutionRequest) String() string {
 func (*WatchExecutionRequest) ProtoMessage() {}
 
 func (x *WatchExecutionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[15]
+	mi := &file_jobapi_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1363,7 @@ func (x *WatchExecutionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchExecutionRequest.ProtoReflect.Descriptor instead.
 func (*WatchExecutionRequest) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{15}
+	return file_jobapi_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchExecutionRequest) GetId() uint64 {
@@ -1282,7 +1396,7 @@ type ExecutionEvent struct {
 
 func (x *ExecutionEvent) Reset() {
 	*x = ExecutionEvent{}
-	mi := &file_jobapi_proto_msgTypes[16]
+	mi := &file_jobapi_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1408,7 @@ func (x *ExecutionEvent) String() string {
 func (*ExecutionEvent) ProtoMessage() {}
 
 func (x *ExecutionEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[16]
+	mi := &file_jobapi_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1421,7 @@ func (x *ExecutionEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionEvent.ProtoReflect.Descriptor instead.
 func (*ExecutionEvent) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{16}
+	return file_jobapi_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecutionEvent) GetId() uint64 {
@@ -1377,7 +1491,7 @@ type GetTaskLogsRequest struct {
 
 func (x *GetTaskLogsRequest) Reset() {
 	*x = GetTaskLogsRequest{}
-	mi := &file_jobapi_proto_msgTypes[17]
+	mi := &file_jobapi_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1503,7 @@ func (x *GetTaskLogsRequest) String() string {
 func (*GetTaskLogsRequest) ProtoMessage() {}
 
 func (x *GetTaskLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[17]
+	mi := &file_jobapi_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1516,7 @@ func (x *GetTaskLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskLogsRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskLogsRequest) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{17}
+	return file_jobapi_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetTaskLogsRequest) GetTaskId() uint64 {
@@ -1443,7 +1557,7 @@ type TaskLog struct {
 
 func (x *TaskLog) Reset() {
 	*x = TaskLog{}
-	mi := &file_jobapi_proto_msgTypes[18]
+	mi := &file_jobapi_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1569,7 @@ func (x *TaskLog) String() string {
 func (*TaskLog) ProtoMessage() {}
 
 func (x *TaskLog) ProtoReflect() protoreflect.Message {
-	mi := &file_jobapi_proto_msgTypes[18]
+	mi := &file_jobapi_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1582,7 @@ func (x *TaskLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskLog.ProtoReflect.Descriptor instead.
 func (*TaskLog) Descriptor() ([]byte, []int) {
-	return file_jobapi_proto_rawDescGZIP(), []int{18}
+	return file_jobapi_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TaskLog) GetPod() string {
@@ -1532,7 +1646,11 @@ const file_jobapi_proto_rawDesc = "" +
 	"\atask_id\x18\x01 \x01(\x04R\x06taskId\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"3\n" +
 	"\x18TaskOutputRecordResponse\x12\x17\n" +
-	"\atask_id\x18\x01 \x01(\x04R\x06taskId\"6\n" +
+	"\atask_id\x18\x01 \x01(\x04R\x06taskId\"S\n" +
+	"\x16ExecutionCancelRequest\x12!\n" +
+	"\fexecution_id\x18\x01 \x01(\x04R\vexecutionId\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x19\n" +
+	"\x17ExecutionCancelResponse\"6\n" +
 	"\x14ApplyWorkflowRequest\x12\x1e\n" +
 	"\n" +
 	"definition\x18\x01 \x01(\fR\n" +
@@ -1570,7 +1688,7 @@ const file_jobapi_proto_rawDesc = "" +
 	"executions\x18\x01 \x03(\v2\x11.jobapi.ExecutionR\n" +
 	"executions\"%\n" +
 	"\x13GetExecutionRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"\x90\x04\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\xb1\x05\n" +
 	"\tExecution\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1f\n" +
 	"\vworkflow_id\x18\x02 \x01(\x04R\n" +
@@ -1589,7 +1707,10 @@ const file_jobapi_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
 	"\bended_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12+\n" +
-	"\x05tasks\x18\x0e \x03(\v2\x15.jobapi.TaskExecutionR\x05tasks\"\x94\x04\n" +
+	"\x05tasks\x18\x0e \x03(\v2\x15.jobapi.TaskExecutionR\x05tasks\x12J\n" +
+	"\x13cancel_requested_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x11cancelRequestedAt\x12.\n" +
+	"\x13cancel_requested_by\x18\x11 \x01(\tR\x11cancelRequestedBy\x12#\n" +
+	"\rcancel_reason\x18\x12 \x01(\tR\fcancelReason\"\x94\x04\n" +
 	"\rTaskExecution\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1b\n" +
 	"\tparent_id\x18\x02 \x01(\x04R\bparentId\x12\x17\n" +
@@ -1649,10 +1770,11 @@ const file_jobapi_proto_rawDesc = "" +
 	"\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13TASK_STATUS_RUNNING\x10\x01\x12\x17\n" +
 	"\x13TASK_STATUS_SUCCESS\x10\x02\x12\x16\n" +
-	"\x12TASK_STATUS_FAILED\x10\x032\xa0\x05\n" +
+	"\x12TASK_STATUS_FAILED\x10\x032\xf4\x05\n" +
 	"\x06Jobapi\x12L\n" +
 	"\rStartWorkflow\x12\x1c.jobapi.WorkflowStartRequest\x1a\x1d.jobapi.WorkflowStartResponse\x12U\n" +
-	"\x10RecordTaskOutput\x12\x1f.jobapi.TaskOutputRecordRequest\x1a .jobapi.TaskOutputRecordResponse\x12L\n" +
+	"\x10RecordTaskOutput\x12\x1f.jobapi.TaskOutputRecordRequest\x1a .jobapi.TaskOutputRecordResponse\x12R\n" +
+	"\x0fCancelExecution\x12\x1e.jobapi.ExecutionCancelRequest\x1a\x1f.jobapi.ExecutionCancelResponse\x12L\n" +
 	"\rApplyWorkflow\x12\x1c.jobapi.ApplyWorkflowRequest\x1a\x1d.jobapi.ApplyWorkflowResponse\x12L\n" +
 	"\rListWorkflows\x12\x1c.jobapi.ListWorkflowsRequest\x1a\x1d.jobapi.ListWorkflowsResponse\x12;\n" +
 	"\vGetWorkflow\x12\x1a.jobapi.GetWorkflowRequest\x1a\x10.jobapi.Workflow\x12O\n" +
@@ -1674,7 +1796,7 @@ func file_jobapi_proto_rawDescGZIP() []byte {
 }
 
 var file_jobapi_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_jobapi_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_jobapi_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_jobapi_proto_goTypes = []any{
 	(ApplyResult)(0),                 // 0: jobapi.ApplyResult
 	(ExecutionStatus)(0),             // 1: jobapi.ExecutionStatus
@@ -1683,63 +1805,68 @@ var file_jobapi_proto_goTypes = []any{
 	(*WorkflowStartResponse)(nil),    // 4: jobapi.WorkflowStartResponse
 	(*TaskOutputRecordRequest)(nil),  // 5: jobapi.TaskOutputRecordRequest
 	(*TaskOutputRecordResponse)(nil), // 6: jobapi.TaskOutputRecordResponse
-	(*ApplyWorkflowRequest)(nil),     // 7: jobapi.ApplyWorkflowRequest
-	(*ApplyWorkflowResponse)(nil),    // 8: jobapi.ApplyWorkflowResponse
-	(*ListWorkflowsRequest)(nil),     // 9: jobapi.ListWorkflowsRequest
-	(*ListWorkflowsResponse)(nil),    // 10: jobapi.ListWorkflowsResponse
-	(*GetWorkflowRequest)(nil),       // 11: jobapi.GetWorkflowRequest
-	(*Workflow)(nil),                 // 12: jobapi.Workflow
-	(*ListExecutionsRequest)(nil),    // 13: jobapi.ListExecutionsRequest
-	(*ListExecutionsResponse)(nil),   // 14: jobapi.ListExecutionsResponse
-	(*GetExecutionRequest)(nil),      // 15: jobapi.GetExecutionRequest
-	(*Execution)(nil),                // 16: jobapi.Execution
-	(*TaskExecution)(nil),            // 17: jobapi.TaskExecution
-	(*WatchExecutionRequest)(nil),    // 18: jobapi.WatchExecutionRequest
-	(*ExecutionEvent)(nil),           // 19: jobapi.ExecutionEvent
-	(*GetTaskLogsRequest)(nil),       // 20: jobapi.GetTaskLogsRequest
-	(*TaskLog)(nil),                  // 21: jobapi.TaskLog
-	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
+	(*ExecutionCancelRequest)(nil),   // 7: jobapi.ExecutionCancelRequest
+	(*ExecutionCancelResponse)(nil),  // 8: jobapi.ExecutionCancelResponse
+	(*ApplyWorkflowRequest)(nil),     // 9: jobapi.ApplyWorkflowRequest
+	(*ApplyWorkflowResponse)(nil),    // 10: jobapi.ApplyWorkflowResponse
+	(*ListWorkflowsRequest)(nil),     // 11: jobapi.ListWorkflowsRequest
+	(*ListWorkflowsResponse)(nil),    // 12: jobapi.ListWorkflowsResponse
+	(*GetWorkflowRequest)(nil),       // 13: jobapi.GetWorkflowRequest
+	(*Workflow)(nil),                 // 14: jobapi.Workflow
+	(*ListExecutionsRequest)(nil),    // 15: jobapi.ListExecutionsRequest
+	(*ListExecutionsResponse)(nil),   // 16: jobapi.ListExecutionsResponse
+	(*GetExecutionRequest)(nil),      // 17: jobapi.GetExecutionRequest
+	(*Execution)(nil),                // 18: jobapi.Execution
+	(*TaskExecution)(nil),            // 19: jobapi.TaskExecution
+	(*WatchExecutionRequest)(nil),    // 20: jobapi.WatchExecutionRequest
+	(*ExecutionEvent)(nil),           // 21: jobapi.ExecutionEvent
+	(*GetTaskLogsRequest)(nil),       // 22: jobapi.GetTaskLogsRequest
+	(*TaskLog)(nil),                  // 23: jobapi.TaskLog
+	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
 }
 var file_jobapi_proto_depIdxs = []int32{
-	12, // 0: jobapi.ApplyWorkflowResponse.workflow:type_name -> jobapi.Workflow
+	14, // 0: jobapi.ApplyWorkflowResponse.workflow:type_name -> jobapi.Workflow
 	0,  // 1: jobapi.ApplyWorkflowResponse.result:type_name -> jobapi.ApplyResult
-	12, // 2: jobapi.ListWorkflowsResponse.workflows:type_name -> jobapi.Workflow
-	22, // 3: jobapi.Workflow.created_at:type_name -> google.protobuf.Timestamp
-	22, // 4: jobapi.Workflow.updated_at:type_name -> google.protobuf.Timestamp
+	14, // 2: jobapi.ListWorkflowsResponse.workflows:type_name -> jobapi.Workflow
+	24, // 3: jobapi.Workflow.created_at:type_name -> google.protobuf.Timestamp
+	24, // 4: jobapi.Workflow.updated_at:type_name -> google.protobuf.Timestamp
 	1,  // 5: jobapi.ListExecutionsRequest.statuses:type_name -> jobapi.ExecutionStatus
-	16, // 6: jobapi.ListExecutionsResponse.executions:type_name -> jobapi.Execution
+	18, // 6: jobapi.ListExecutionsResponse.executions:type_name -> jobapi.Execution
 	1,  // 7: jobapi.Execution.status:type_name -> jobapi.ExecutionStatus
-	22, // 8: jobapi.Execution.created_at:type_name -> google.protobuf.Timestamp
-	22, // 9: jobapi.Execution.started_at:type_name -> google.protobuf.Timestamp
-	22, // 10: jobapi.Execution.ended_at:type_name -> google.protobuf.Timestamp
-	17, // 11: jobapi.Execution.tasks:type_name -> jobapi.TaskExecution
-	2,  // 12: jobapi.TaskExecution.status:type_name -> jobapi.TaskStatus
-	22, // 13: jobapi.TaskExecution.started_at:type_name -> google.protobuf.Timestamp
-	22, // 14: jobapi.TaskExecution.ended_at:type_name -> google.protobuf.Timestamp
-	22, // 15: jobapi.ExecutionEvent.at:type_name -> google.protobuf.Timestamp
-	3,  // 16: jobapi.Jobapi.StartWorkflow:input_type -> jobapi.WorkflowStartRequest
-	5,  // 17: jobapi.Jobapi.RecordTaskOutput:input_type -> jobapi.TaskOutputRecordRequest
-	7,  // 18: jobapi.Jobapi.ApplyWorkflow:input_type -> jobapi.ApplyWorkflowRequest
-	9,  // 19: jobapi.Jobapi.ListWorkflows:input_type -> jobapi.ListWorkflowsRequest
-	11, // 20: jobapi.Jobapi.GetWorkflow:input_type -> jobapi.GetWorkflowRequest
-	13, // 21: jobapi.Jobapi.ListExecutions:input_type -> jobapi.ListExecutionsRequest
-	15, // 22: jobapi.Jobapi.GetExecution:input_type -> jobapi.GetExecutionRequest
-	18, // 23: jobapi.Jobapi.WatchExecution:input_type -> jobapi.WatchExecutionRequest
-	20, // 24: jobapi.Jobapi.GetTaskLogs:input_type -> jobapi.GetTaskLogsRequest
-	4,  // 25: jobapi.Jobapi.StartWorkflow:output_type -> jobapi.WorkflowStartResponse
-	6,  // 26: jobapi.Jobapi.RecordTaskOutput:output_type -> jobapi.TaskOutputRecordResponse
-	8,  // 27: jobapi.Jobapi.ApplyWorkflow:output_type -> jobapi.ApplyWorkflowResponse
-	10, // 28: jobapi.Jobapi.ListWorkflows:output_type -> jobapi.ListWorkflowsResponse
-	12, // 29: jobapi.Jobapi.GetWorkflow:output_type -> jobapi.Workflow
-	14, // 30: jobapi.Jobapi.ListExecutions:output_type -> jobapi.ListExecutionsResponse
-	16, // 31: jobapi.Jobapi.GetExecution:output_type -> jobapi.Execution
-	19, // 32: jobapi.Jobapi.WatchExecution:output_type -> jobapi.ExecutionEvent
-	21, // 33: jobapi.Jobapi.GetTaskLogs:output_type -> jobapi.TaskLog
-	25, // [25:34] is the sub-list for method output_type
-	16, // [16:25] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	24, // 8: jobapi.Execution.created_at:type_name -> google.protobuf.Timestamp
+	24, // 9: jobapi.Execution.started_at:type_name -> google.protobuf.Timestamp
+	24, // 10: jobapi.Execution.ended_at:type_name -> google.protobuf.Timestamp
+	19, // 11: jobapi.Execution.tasks:type_name -> jobapi.TaskExecution
+	24, // 12: jobapi.Execution.cancel_requested_at:type_name -> google.protobuf.Timestamp
+	2,  // 13: jobapi.TaskExecution.status:type_name -> jobapi.TaskStatus
+	24, // 14: jobapi.TaskExecution.started_at:type_name -> google.protobuf.Timestamp
+	24, // 15: jobapi.TaskExecution.ended_at:type_name -> google.protobuf.Timestamp
+	24, // 16: jobapi.ExecutionEvent.at:type_name -> google.protobuf.Timestamp
+	3,  // 17: jobapi.Jobapi.StartWorkflow:input_type -> jobapi.WorkflowStartRequest
+	5,  // 18: jobapi.Jobapi.RecordTaskOutput:input_type -> jobapi.TaskOutputRecordRequest
+	7,  // 19: jobapi.Jobapi.CancelExecution:input_type -> jobapi.ExecutionCancelRequest
+	9,  // 20: jobapi.Jobapi.ApplyWorkflow:input_type -> jobapi.ApplyWorkflowRequest
+	11, // 21: jobapi.Jobapi.ListWorkflows:input_type -> jobapi.ListWorkflowsRequest
+	13, // 22: jobapi.Jobapi.GetWorkflow:input_type -> jobapi.GetWorkflowRequest
+	15, // 23: jobapi.Jobapi.ListExecutions:input_type -> jobapi.ListExecutionsRequest
+	17, // 24: jobapi.Jobapi.GetExecution:input_type -> jobapi.GetExecutionRequest
+	20, // 25: jobapi.Jobapi.WatchExecution:input_type -> jobapi.WatchExecutionRequest
+	22, // 26: jobapi.Jobapi.GetTaskLogs:input_type -> jobapi.GetTaskLogsRequest
+	4,  // 27: jobapi.Jobapi.StartWorkflow:output_type -> jobapi.WorkflowStartResponse
+	6,  // 28: jobapi.Jobapi.RecordTaskOutput:output_type -> jobapi.TaskOutputRecordResponse
+	8,  // 29: jobapi.Jobapi.CancelExecution:output_type -> jobapi.ExecutionCancelResponse
+	10, // 30: jobapi.Jobapi.ApplyWorkflow:output_type -> jobapi.ApplyWorkflowResponse
+	12, // 31: jobapi.Jobapi.ListWorkflows:output_type -> jobapi.ListWorkflowsResponse
+	14, // 32: jobapi.Jobapi.GetWorkflow:output_type -> jobapi.Workflow
+	16, // 33: jobapi.Jobapi.ListExecutions:output_type -> jobapi.ListExecutionsResponse
+	18, // 34: jobapi.Jobapi.GetExecution:output_type -> jobapi.Execution
+	21, // 35: jobapi.Jobapi.WatchExecution:output_type -> jobapi.ExecutionEvent
+	23, // 36: jobapi.Jobapi.GetTaskLogs:output_type -> jobapi.TaskLog
+	27, // [27:37] is the sub-list for method output_type
+	17, // [17:27] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_jobapi_proto_init() }
@@ -1753,7 +1880,7 @@ func file_jobapi_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobapi_proto_rawDesc), len(file_jobapi_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Jobapi_StartWorkflow_FullMethodName    = "/jobapi.Jobapi/StartWorkflow"
 	Jobapi_RecordTaskOutput_FullMethodName = "/jobapi.Jobapi/RecordTaskOutput"
+	Jobapi_CancelExecution_FullMethodName  = "/jobapi.Jobapi/CancelExecution"
 	Jobapi_ApplyWorkflow_FullMethodName    = "/jobapi.Jobapi/ApplyWorkflow"
 	Jobapi_ListWorkflows_FullMethodName    = "/jobapi.Jobapi/ListWorkflows"
 	Jobapi_GetWorkflow_FullMethodName      = "/jobapi.Jobapi/GetWorkflow"
@@ -50,6 +51,11 @@ type JobapiClient interface {
 	// counts. A task's own token may do this for that task only.
 	// FailedPrecondition if the task has ended.
 	RecordTaskOutput(ctx context.Context, in *TaskOutputRecordRequest, opts ...grpc.CallOption) (*TaskOutputRecordResponse, error)
+	// CancelExecution asks for an execution to be ended as failed, with the Jobs that
+	// run; a manager does so within seconds. It may be called again. NotFound if there
+	// is no such execution; FailedPrecondition if it has ended otherwise;
+	// InvalidArgument if the reason is too long or has control characters.
+	CancelExecution(ctx context.Context, in *ExecutionCancelRequest, opts ...grpc.CallOption) (*ExecutionCancelResponse, error)
 	// ApplyWorkflow creates the workflow that the definition names, or gives it a
 	// new version if the definition has changed. Running executions keep theirs.
 	// InvalidArgument lists every problem of the definition.
@@ -91,6 +97,16 @@ func (c *jobapiClient) RecordTaskOutput(ctx context.Context, in *TaskOutputRecor
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TaskOutputRecordResponse)
 	err := c.cc.Invoke(ctx, Jobapi_RecordTaskOutput_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobapiClient) CancelExecution(ctx context.Context, in *ExecutionCancelRequest, opts ...grpc.CallOption) (*ExecutionCancelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExecutionCancelResponse)
+	err := c.cc.Invoke(ctx, Jobapi_CancelExecution_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -198,6 +214,11 @@ type JobapiServer interface {
 	// counts. A task's own token may do this for that task only.
 	// FailedPrecondition if the task has ended.
 	RecordTaskOutput(context.Context, *TaskOutputRecordRequest) (*TaskOutputRecordResponse, error)
+	// CancelExecution asks for an execution to be ended as failed, with the Jobs that
+	// run; a manager does so within seconds. It may be called again. NotFound if there
+	// is no such execution; FailedPrecondition if it has ended otherwise;
+	// InvalidArgument if the reason is too long or has control characters.
+	CancelExecution(context.Context, *ExecutionCancelRequest) (*ExecutionCancelResponse, error)
 	// ApplyWorkflow creates the workflow that the definition names, or gives it a
 	// new version if the definition has changed. Running executions keep theirs.
 	// InvalidArgument lists every problem of the definition.
@@ -230,6 +251,9 @@ func (UnimplementedJobapiServer) StartWorkflow(context.Context, *WorkflowStartRe
 }
 func (UnimplementedJobapiServer) RecordTaskOutput(context.Context, *TaskOutputRecordRequest) (*TaskOutputRecordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RecordTaskOutput not implemented")
+}
+func (UnimplementedJobapiServer) CancelExecution(context.Context, *ExecutionCancelRequest) (*ExecutionCancelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelExecution not implemented")
 }
 func (UnimplementedJobapiServer) ApplyWorkflow(context.Context, *ApplyWorkflowRequest) (*ApplyWorkflowResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ApplyWorkflow not implemented")
@@ -305,6 +329,24 @@ func _Jobapi_RecordTaskOutput_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(JobapiServer).RecordTaskOutput(ctx, req.(*TaskOutputRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Jobapi_CancelExecution_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExecutionCancelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobapiServer).CancelExecution(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Jobapi_CancelExecution_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobapiServer).CancelExecution(ctx, req.(*ExecutionCancelRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -435,6 +477,10 @@ var Jobapi_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RecordTaskOutput",
 			Handler:    _Jobapi_RecordTaskOutput_Handler,
+		},
+		{
+			MethodName: "CancelExecution",
+			Handler:    _Jobapi_CancelExecution_Handler,
 		},
 		{
 			MethodName: "ApplyWorkflow",

@@ -49,7 +49,7 @@ func (o *clientOptions) connect() (*client, error) {
 
 // retries has calls tried again for some seconds while jobapi, or its database, is
 // away, as when it is being replaced. Each may be: reading changes nothing, an output
-// that is recorded twice is the same one, a start carries an id.
+// that is recorded twice is the same one, a start carries an id, a second cancel does nothing.
 const retries = `{"methodConfig": [{"name": [{"service": "jobapi.Jobapi"}], "retryPolicy": {
   "maxAttempts": 5, "initialBackoff": "0.2s", "maxBackoff": "2s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}}]}`
 

@@ -75,6 +75,9 @@ func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
 	if e.GetErrorMsg() != "" {
 		lines = append([][2]string{{"error", errorLine(e.GetErrorMsg())}}, lines...)
 	}
+	if e.GetCancelRequestedAt() != nil {
+		lines = append([][2]string{{"cancel", "requested " + utcTime(e.GetCancelRequestedAt()) + " by " + why(e.GetCancelRequestedBy(), e.GetCancelReason())}}, lines...)
+	}
 	for _, line := range lines {
 		if _, err := fmt.Fprintf(w, "%-10s%s\n", line[0]+":", line[1]); err != nil {
 			return err

@@ -44,7 +44,7 @@ func newRootCommand() *cobra.Command {
 		&cobra.Group{ID: "services", Title: "Services:"},
 	)
 	for _, c := range []*cobra.Command{
-		newWorkflowCommand(), newStartCommand(), newExecutionsCommand(), newExecutionCommand(), newLogsCommand(), newOutputCommand(), newDevCommand(),
+		newWorkflowCommand(), newStartCommand(), newExecutionsCommand(), newExecutionCommand(), newCancelCommand(), newLogsCommand(), newOutputCommand(), newDevCommand(),
 	} {
 		c.GroupID = "users"
 		root.AddCommand(c)

@@ -40,9 +40,17 @@ type executionView struct {
 	CreatedAt       *time.Time      `json:"createdAt"`
 	StartedAt       *time.Time      `json:"startedAt"`
 	EndedAt         *time.Time      `json:"endedAt"`
+	Cancel          *cancelView     `json:"cancel,omitempty"`
 	Input           json.RawMessage `json:"input,omitempty"`
 	Output          json.RawMessage `json:"output,omitempty"`
 	TaskExecutions  []taskView      `json:"taskExecutions,omitempty"`
+}
+
+// cancelView is a request to cancel an execution that has not ended yet.
+type cancelView struct {
+	RequestedAt *time.Time `json:"requestedAt"`
+	RequestedBy string     `json:"requestedBy"`
+	Reason      string     `json:"reason"`
 }
 
 type taskView struct {
@@ -77,6 +85,9 @@ func viewExecution(e *pb.Execution) executionView {
 		Name: e.GetName(), Status: executionStatus(e.GetStatus()), Attempt: e.GetAttempt(), ErrorMsg: e.GetErrorMsg(),
 		CreatedAt: timeOf(e.GetCreatedAt()), StartedAt: timeOf(e.GetStartedAt()), EndedAt: timeOf(e.GetEndedAt()),
 		Input: jsonValue(e.GetInput()), Output: jsonValue(e.GetOutput()),
+	}
+	if at := timeOf(e.GetCancelRequestedAt()); at != nil {
+		v.Cancel = &cancelView{at, e.GetCancelRequestedBy(), e.GetCancelReason()}
 	}
 	for _, t := range e.GetTasks() {
 		v.TaskExecutions = append(v.TaskExecutions, taskView{
