@@ -60,6 +60,25 @@ func TestRunningExecution(t *testing.T) {
 	}
 }
 
+func TestExecutionToBeCancelled(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	apply := b.apply("nightly", nightly)
+	for reason, want := range map[string]string{
+		"":                 "user ann wants it to be cancelled, since 2026-11-23 04:00:00",
+		"<b>the wrong day": "user ann wants it to be cancelled, since 2026-11-23 04:00:00: <b>the wrong day",
+	} {
+		r := b.begin(b.schedule(apply, "", "{}"))
+		if err := b.store.RequestCancel(t.Context(), r.row.ID, "user ann", reason, b.now); err != nil {
+			t.Fatal(err)
+		}
+		path := fmt.Sprintf("/executions/%d", r.row.ID)
+		wantTexts(t, b.page(path), "#cancel", want)
+		r.end("{}", "Cancelled by user ann")
+		wantTexts(t, b.page(path), "#cancel")
+	}
+}
+
 func TestEndedExecution(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

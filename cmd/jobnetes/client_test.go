@@ -105,7 +105,7 @@ func runCommand(ctx context.Context, stdin string, args ...string) (stdout, stde
 
 func execute(ctx context.Context, stdin string, out, errOut io.Writer, args ...string) error {
 	root := &cobra.Command{Use: "jobnetes", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(newWorkflowCommand(), newStartCommand(), newExecutionsCommand(), newExecutionCommand(), newLogsCommand(), newOutputCommand())
+	root.AddCommand(newWorkflowCommand(), newStartCommand(), newExecutionsCommand(), newExecutionCommand(), newCancelCommand(), newLogsCommand(), newOutputCommand())
 	root.SetArgs(args)
 	root.SetIn(strings.NewReader(stdin))
 	root.SetOut(out)
@@ -223,7 +223,7 @@ func TestUnreachable(t *testing.T) {
 	}
 	dir := filepath.Dir(file(t, credentialsFile, fmt.Sprintf("endpoint: %s\nusername: admin\npassword: secret\nwebadmin: http://x\nlater: 1\n", endpoint)))
 	for _, args := range [][]string{
-		{"workflow", "list"}, {"workflow", "get", "x"}, {"start", "x"}, {"executions"}, {"execution", "1"}, {"logs", "1"}, {"logs", "--task-id", "1"},
+		{"workflow", "list"}, {"workflow", "get", "x"}, {"start", "x"}, {"executions"}, {"execution", "1"}, {"cancel", "1"}, {"logs", "1"}, {"logs", "--task-id", "1"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()

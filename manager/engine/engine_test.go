@@ -278,6 +278,42 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	why, by := "wrong day", "user ann"
+	cases := map[string]struct {
+		reason *string
+		begun  bool
+		want   []string
+	}{
+		"while it runs":    {&why, true, []string{"TaskFailed Cancelled: the execution was cancelled by user ann: wrong day", "TaskFailed Cancelled: the execution was cancelled by user ann: wrong day", "ExecutionFailed Cancelled: Cancelled by user ann: wrong day"}},
+		"before it begins": {nil, false, []string{"ExecutionFailed Cancelled: Cancelled by user ann"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlay(t, workflow(parallel("fan", "", []string{job("a", "")}, []string{job("b", "")})), "{}", map[string]result{"a": {}})
+			if tc.begun {
+				p.run(t)
+			}
+			p.row.CancelRequestedAt, p.row.CancelRequestedBy, p.row.CancelReason = &p.now, &by, tc.reason
+			var got []string
+			for _, tr := range Cancel(p.row, p.rows, p.now) {
+				got = append(got, fmt.Sprintf("%s %s: %s", tr.Type, tr.Reason, tr.Message))
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("transitions (-want +got):\n%s", diff)
+			}
+			if p.row.Status != dao.ExecutionFailed || p.row.StartedAt == nil || p.row.EndedAt == nil {
+				t.Errorf("row %+v", p.row)
+			}
+			if tc.begun && p.task(t, "a").Status != dao.TaskSuccess {
+				t.Error("a task that had succeeded is cancelled")
+			}
+		})
+	}
+}
+
 func TestMessagesAreCut(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, workflow(job("a", "")), "{}", nil)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -341,6 +342,42 @@ func TestOutputSetInsideAJob(t *testing.T) {
 	e := d.ended(t, d.startWorkflow(t, d.apply(t, []byte(definition))))
 	if string(e.GetOutput()) != `{"recorded": true}` {
 		t.Errorf("%s, output %s: %s", e.GetStatus(), e.GetOutput(), e.GetErrorMsg())
+	}
+}
+
+// A cancel ends an execution, and the process that it runs.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	d := newDev(t)
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	definition := fmt.Sprintf(`{"name": "w", "tasks": [{"name": "a", "type": "kube-job", "next": "b", "job": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c",
+		"command": ["sh", "-c", "echo half done; echo $$ >%[1]s.new; mv %[1]s.new %[1]s; exec sleep 1000"]}]}}}}}, {"name": "b", "type": "kube-job", "job": {"spec": {"template": {"spec": {"containers": [{"name": "c", "command": ["true"]}]}}}}}]}`, pidFile)
+	id := d.startWorkflow(t, d.apply(t, []byte(definition)))
+	var pid int
+	d.await("the job's process", func() bool {
+		text, err := os.ReadFile(pidFile)
+		if err != nil {
+			return false
+		}
+		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		return err == nil
+	})
+	if out, code := d.command("cancel", fmt.Sprint(id), "--reason", "wrong day"); code != 0 || !strings.Contains(out, "is to be cancelled") {
+		t.Fatalf("cancel: exit code %d: %s", code, out)
+	}
+	e := d.ended(t, id)
+	if e.GetStatus() != pb.ExecutionStatus_EXECUTION_STATUS_FAILED || e.GetErrorMsg() != "Cancelled by user "+d.username+": wrong day" {
+		t.Errorf("%s: %s", e.GetStatus(), e.GetErrorMsg())
+	}
+	if len(e.GetTasks()) != 1 || e.GetTasks()[0].GetErrorReason() != "Cancelled" {
+		t.Errorf("tasks: %v", e.GetTasks())
+	}
+	d.await("the process' end", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+	if out, code := d.command("logs", fmt.Sprint(id)); code != 0 || !strings.Contains(out, "half done") {
+		t.Errorf("logs: exit code %d: %s", code, out)
+	}
+	if out, code := d.command("cancel", fmt.Sprint(id)); code != 0 {
+		t.Errorf("cancel again: exit code %d: %s", code, out)
 	}
 }
 
