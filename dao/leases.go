@@ -20,16 +20,24 @@ type Lease struct {
 // run out, longest waiting first, and leases them to owner until that time.
 // Several managers may claim at once: each execution goes to one of them.
 func (s *Store) Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]Lease, error) {
-	var candidates []struct {
-		ID         uint64
-		LeaseEpoch uint64
-	}
+	var candidates []candidate
 	// One index range, however many executions have ended: those have no wake_at.
 	err := s.db.WithContext(ctx).Table("workflow_executions").Select("id, lease_epoch").
 		Where("wake_at <= ?", micros(now)).Order("wake_at, id").Limit(limit).Find(&candidates).Error
 	if err != nil {
 		return nil, translate(err, "look for executions to claim")
 	}
+	return s.take(ctx, candidates, owner, now, until)
+}
+
+// candidate is an execution to be claimed, as it was seen.
+type candidate struct {
+	ID         uint64
+	LeaseEpoch uint64
+}
+
+// take claims those candidates that are still to be had.
+func (s *Store) take(ctx context.Context, candidates []candidate, owner string, now, until time.Time) ([]Lease, error) {
 	var leases []Lease
 	for _, c := range candidates {
 		res := s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET lease_owner = ?, lease_epoch = lease_epoch + 1, lease_until = ?, wake_at = ? "+

@@ -59,8 +59,14 @@ type TaskExecution struct {
 	StartedAt   time.Time
 	EndedAt     *time.Time
 	ElapsedSec  uint32 // rounded up, as in the original
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
+	// Slot says whether a limit on running Jobs lets the Job run: SlotWaiting,
+	// SlotGranted, or nil: no limit counts it. Namespace and QueueRank, the negative
+	// of the execution's priority, are for that.
+	Slot      *uint8
+	Namespace string
+	QueueRank int32
+	CreatedAt time.Time
+	UpdatedAt time.Time
 }
 
 // TableName tells gorm.
@@ -68,7 +74,7 @@ func (TaskExecution) TableName() string { return "task_executions" }
 
 const taskColumns = "id, workflow_execution_id, parent_task_execution_id, prev_task_execution_id, next_task_execution_id, set_index, execution_name, " +
 	"task_name, task_type, scope, attempt, status, input, output, recorded_output, recorded_rev, job_uid, error_reason, error_msg, " +
-	"started_at, ended_at, elapsed_sec, created_at, updated_at"
+	"started_at, ended_at, elapsed_sec, slot, namespace, queue_rank, created_at, updated_at"
 
 // Task returns the task execution with that id.
 func (s *Store) Task(ctx context.Context, id uint64) (TaskExecution, error) {

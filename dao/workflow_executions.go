@@ -70,8 +70,10 @@ type WorkflowExecution struct {
 	CancelRequestedAt *time.Time
 	CancelRequestedBy *string
 	CancelReason      *string
-	CreatedAt         time.Time
-	UpdatedAt         time.Time
+	// Priority says whose Jobs go first where a limit has them wait: the greater.
+	Priority  int32 `gorm:"<-:create"`
+	CreatedAt time.Time
+	UpdatedAt time.Time
 
 	// Of the workflow and its version, by joins.
 	WorkflowName    string `gorm:"->"`
@@ -83,7 +85,7 @@ func (WorkflowExecution) TableName() string { return "workflow_executions" }
 
 const (
 	executionSummary = "workflow_executions.id, workflow_executions.workflow_id, workflow_executions.workflow_version_id, workflow_executions.name, " +
-		"workflow_executions.status, workflow_executions.attempt, workflow_executions.error_msg, workflow_executions.started_at, workflow_executions.ended_at, " +
+		"workflow_executions.status, workflow_executions.priority, workflow_executions.attempt, workflow_executions.error_msg, workflow_executions.started_at, workflow_executions.ended_at, " +
 		"workflow_executions.lease_owner, workflow_executions.lease_epoch, workflow_executions.lease_until, workflow_executions.wake_at, " +
 		"workflow_executions.cancel_requested_at, workflow_executions.cancel_requested_by, workflow_executions.cancel_reason, " +
 		"workflow_executions.created_at, workflow_executions.updated_at, w.name AS workflow_name, COALESCE(v.version, 0) AS workflow_version"
@@ -99,12 +101,16 @@ type NewExecution struct {
 	Actor      string // who starts it, for the event
 	// RequestID is the caller's own id of the start; empty: it has none.
 	RequestID string
+	Priority  int32 // from -MaxPriority to MaxPriority
 }
+
+// MaxPriority is the highest priority, and its negative the lowest.
+const MaxPriority = 1_000_000
 
 // CreateExecution schedules an execution of the workflow's present definition
 // and returns its id. If the workflow has been started by this RequestID before,
 // nothing happens, and it returns that execution's id: ErrDuplicate if that one has
-// another name or input. ErrNotFound if there is no such workflow.
+// another name, input or priority. ErrNotFound if there is no such workflow.
 func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Time) (uint64, error) {
 	var id uint64
 	err := s.tx(ctx, func(tx *gorm.DB) error {
@@ -127,7 +133,7 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Ti
 		at := micros(now)
 		e := WorkflowExecution{
 			WorkflowID: w.ID, WorkflowVersionID: &v.ID, Name: n.Name, Status: ExecutionScheduled, Attempt: 1,
-			Input: n.Input, Output: emptyJSON, WakeAt: &at, CreatedAt: at, UpdatedAt: at,
+			Priority: n.Priority, Input: n.Input, Output: emptyJSON, WakeAt: &at, CreatedAt: at, UpdatedAt: at,
 		}
 		if n.RequestID != "" {
 			e.RequestID = &n.RequestID
@@ -145,12 +151,12 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Ti
 // 0 if none.
 func startedBy(tx *gorm.DB, n NewExecution) (uint64, error) {
 	var e WorkflowExecution
-	err := tx.Select("id, name, input").Where("workflow_id = ? AND request_id = ?", n.WorkflowID, n.RequestID).Take(&e).Error
+	err := tx.Select("id, name, input, priority").Where("workflow_id = ? AND request_id = ?", n.WorkflowID, n.RequestID).Take(&e).Error
 	switch {
 	case err != nil:
 		return 0, notFoundIsNil(err)
-	case e.Name != n.Name || e.Input != n.Input:
-		return 0, fmt.Errorf("request id %q has started execution %d, with another name or input: %w", n.RequestID, e.ID, ErrDuplicate)
+	case e.Name != n.Name || e.Input != n.Input || e.Priority != n.Priority:
+		return 0, fmt.Errorf("request id %q has started execution %d, with another name, input or priority: %w", n.RequestID, e.ID, ErrDuplicate)
 	default:
 		return e.ID, nil
 	}

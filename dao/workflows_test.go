@@ -180,6 +180,7 @@ func TestStartsWithARequestID(t *testing.T) {
 		}{
 			"another input":    {func(n *NewExecution) { n.Input = "[]" }, ErrDuplicate},
 			"another name":     {func(n *NewExecution) { n.Name = "walk" }, ErrDuplicate},
+			"another priority": {func(n *NewExecution) { n.Priority = 1 }, ErrDuplicate},
 			"another id":       {func(n *NewExecution) { n.RequestID = "2026-03-02" }, nil},
 			"another workflow": {func(n *NewExecution) { n.WorkflowID = other.ID }, nil},
 			"no id":            {func(n *NewExecution) { n.RequestID = "" }, nil},
