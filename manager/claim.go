@@ -17,8 +17,10 @@ const (
 )
 
 // poll claims what can be claimed and puts all that is held into the queue:
-// whatever a lost event has missed is found here.
+// whatever a lost event has missed is found here. With a limit on running Jobs,
+// scheduled executions are claimed in their turn.
 func (m *Manager) poll(ctx context.Context) {
+	m.callTurns()
 	m.mu.Lock()
 	ids := make([]uint64, 0, len(m.held))
 	for id := range m.held {
@@ -42,14 +44,23 @@ func (m *Manager) claim(ctx context.Context, limit int) int {
 	pass, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	now := m.cfg.Now()
-	leases, err := m.store.Claim(pass, m.cfg.Owner, now, now.Add(m.cfg.Lease), limit)
+	claim := m.store.Claim
+	if m.limited() {
+		claim = m.store.ClaimRunning
+	}
+	leases, err := claim(pass, m.cfg.Owner, now, now.Add(m.cfg.Lease), limit)
+	m.holdClaimed(ctx, leases, err)
+	return len(leases)
+}
+
+// holdClaimed takes up what was claimed before there was an error, if there was one.
+func (m *Manager) holdClaimed(ctx context.Context, leases []dao.Lease, err error) {
 	if err != nil && ctx.Err() == nil { // a pass that timed out is an error, too; one cut off by the end is not
 		m.log.ErrorContext(ctx, "claiming failed: executions wait until it succeeds", "error", err)
 	}
 	for _, l := range leases {
 		m.hold(l)
 	}
-	return len(leases)
 }
 
 // hold takes up an execution, unless it is held by this very lease already.

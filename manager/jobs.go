@@ -44,6 +44,11 @@ type Jobs interface {
 type Store interface {
 	Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
 	ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
+	ClaimRunning(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
+	ClaimInTurn(ctx context.Context, owner, namespace string, now, until time.Time, ahead, limit int) ([]dao.Lease, error)
+	GrantSlots(ctx context.Context, limits dao.JobLimits, now time.Time) (int, error)
+	GrantedTasks(ctx context.Context, namespace string) ([]dao.Grant, error)
+	CountTasks(ctx context.Context, l dao.Lease, namespace string, now time.Time) error
 	Renew(ctx context.Context, owner string, until time.Time) ([]dao.Lease, error)
 	ReleaseAll(ctx context.Context, owner string, now time.Time) error
 	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)

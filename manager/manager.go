@@ -40,6 +40,10 @@ type Config struct {
 	// MaxExecutions is how many executions this manager holds at the most, which
 	// bounds its memory; others wait in the database. Default 5000.
 	MaxExecutions int
+	// MaxRunningJobs is how many Jobs may run at once, of all managers that share the
+	// database, and MaxRunningJobsPerNamespace how many in Namespace. Other tasks
+	// wait, in order of priority and age. 0: no limit.
+	MaxRunningJobs, MaxRunningJobsPerNamespace int
 	// Workers is how many executions are moved at once; default 16.
 	Workers int
 	// JobRetention is how long a finished Job is kept; default 1 h.
@@ -91,6 +95,7 @@ type Manager struct {
 	defs   *definitions
 	queue  *queue
 	keeper *keeper
+	turns  chan struct{} // has room for one: "slots may be free, or tasks wait for one"
 
 	mu    sync.Mutex
 	held  map[uint64]*held
@@ -98,18 +103,23 @@ type Manager struct {
 }
 
 // held is an execution that this manager holds the lease of. Only the worker
-// that has it from the queue touches x, more, the pauses and the looks.
+// that has it from the queue touches x, more, turns, the pauses and the looks.
 type held struct {
 	lease  dao.Lease // as it was claimed
 	until  time.Time // as it was last renewed; under Manager.mu
 	x      *engine.Execution
 	cancel atomic.Bool      // somebody wants it to be cancelled: its row, read again, says who
 	more   bool             // Jobs are left to be launched by the next pass
+	turns  bool             // the pass in hand may have freed slots, or left tasks that wait
 	pause  pause            // after an error of the execution as a whole
 	pauses map[uint64]pause // after an error with a task's Job, by task
 	looks  map[uint64]*look // what running Jobs have shown, by task
 	// logTime is what the logs of failed Jobs may take of the pass in hand.
 	logTime *logTime
+	// waiting is how many tasks wait for slots, and granted those that were seen to
+	// have one; under Manager.mu. granted outlives x, which may have been read before.
+	waiting int
+	granted map[uint64]bool
 	// unnoted are Jobs that were seen and could not be noted, by task. It outlives
 	// x: the note may have been written though its answer was lost, and then a Job
 	// that somebody deletes must not be made again.
@@ -146,7 +156,7 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 	}
 	return &Manager{
 		cfg: cfg, store: store, jobs: jobs, tokens: tokens, log: log.With("manager", cfg.Owner),
-		defs: newDefinitions(), queue: newQueue(), keeper: newKeeper(), held: map[uint64]*held{},
+		defs: newDefinitions(), queue: newQueue(), keeper: newKeeper(), turns: make(chan struct{}, 1), held: map[uint64]*held{},
 	}, nil
 }
 
@@ -160,6 +170,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	g.Go(func() error { return loop(ctx, cancelPolls*m.cfg.PollInterval, m.findCancelled) })
 	g.Go(func() error { return loop(ctx, m.cfg.Lease/3, m.renew) })
 	g.Go(func() error { return loop(ctx, retentionInterval(m.cfg.JobRetention), m.deleteJobs) })
+	g.Go(func() error { m.takeTurns(ctx); return nil })
 	for range keepers {
 		g.Go(func() error { m.keepQueued(ctx); return nil })
 	}

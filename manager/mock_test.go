@@ -209,6 +209,36 @@ func (mr *MockStoreMockRecorder) ClaimCancelled(ctx, owner, now, until, limit in
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimCancelled", reflect.TypeOf((*MockStore)(nil).ClaimCancelled), ctx, owner, now, until, limit)
 }
 
+// ClaimInTurn mocks base method.
+func (m *MockStore) ClaimInTurn(ctx context.Context, owner, namespace string, now, until time.Time, ahead, limit int) ([]dao.Lease, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "ClaimInTurn", ctx, owner, namespace, now, until, ahead, limit)
+	ret0, _ := ret[0].([]dao.Lease)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// ClaimInTurn indicates an expected call of ClaimInTurn.
+func (mr *MockStoreMockRecorder) ClaimInTurn(ctx, owner, namespace, now, until, ahead, limit interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimInTurn", reflect.TypeOf((*MockStore)(nil).ClaimInTurn), ctx, owner, namespace, now, until, ahead, limit)
+}
+
+// ClaimRunning mocks base method.
+func (m *MockStore) ClaimRunning(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "ClaimRunning", ctx, owner, now, until, limit)
+	ret0, _ := ret[0].([]dao.Lease)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// ClaimRunning indicates an expected call of ClaimRunning.
+func (mr *MockStoreMockRecorder) ClaimRunning(ctx, owner, now, until, limit interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimRunning", reflect.TypeOf((*MockStore)(nil).ClaimRunning), ctx, owner, now, until, limit)
+}
+
 // Commit mocks base method.
 func (m *MockStore) Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error {
 	m.ctrl.T.Helper()
@@ -221,6 +251,20 @@ func (m *MockStore) Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExec
 func (mr *MockStoreMockRecorder) Commit(ctx, l, e, ts, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Commit", reflect.TypeOf((*MockStore)(nil).Commit), ctx, l, e, ts, now)
+}
+
+// CountTasks mocks base method.
+func (m *MockStore) CountTasks(ctx context.Context, l dao.Lease, namespace string, now time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "CountTasks", ctx, l, namespace, now)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// CountTasks indicates an expected call of CountTasks.
+func (mr *MockStoreMockRecorder) CountTasks(ctx, l, namespace, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CountTasks", reflect.TypeOf((*MockStore)(nil).CountTasks), ctx, l, namespace, now)
 }
 
 // EndedTasks mocks base method.
@@ -251,6 +295,36 @@ func (m *MockStore) Execution(ctx context.Context, id uint64) (dao.WorkflowExecu
 func (mr *MockStoreMockRecorder) Execution(ctx, id interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Execution", reflect.TypeOf((*MockStore)(nil).Execution), ctx, id)
+}
+
+// GrantSlots mocks base method.
+func (m *MockStore) GrantSlots(ctx context.Context, limits dao.JobLimits, now time.Time) (int, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "GrantSlots", ctx, limits, now)
+	ret0, _ := ret[0].(int)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// GrantSlots indicates an expected call of GrantSlots.
+func (mr *MockStoreMockRecorder) GrantSlots(ctx, limits, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "GrantSlots", reflect.TypeOf((*MockStore)(nil).GrantSlots), ctx, limits, now)
+}
+
+// GrantedTasks mocks base method.
+func (m *MockStore) GrantedTasks(ctx context.Context, namespace string) ([]dao.Grant, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "GrantedTasks", ctx, namespace)
+	ret0, _ := ret[0].([]dao.Grant)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// GrantedTasks indicates an expected call of GrantedTasks.
+func (mr *MockStoreMockRecorder) GrantedTasks(ctx, namespace interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "GrantedTasks", reflect.TypeOf((*MockStore)(nil).GrantedTasks), ctx, namespace)
 }
 
 // KeepLogs mocks base method.

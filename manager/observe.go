@@ -52,7 +52,12 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		defer mu.Unlock()
 		return now.Before(h.pauses[taskID].until)
 	}
+	waiting := 0
 	for _, row := range h.x.RunningJobs() {
+		if m.waits(h, row) {
+			waiting++
+			continue
+		}
 		if paused(row.ID) {
 			continue
 		}
@@ -87,6 +92,7 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 			return m.afterTask(ctx, h, row, err)
 		})
 	}
+	m.noteWaiting(h, waiting)
 	err := g.Wait()
 	return seen, err
 }

@@ -38,6 +38,7 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
+	defer m.endPass(h)
 	h.logTime = &logTime{}
 	err := m.safely(ctx, slog.Uint64("execution_id", id), func() error { return m.move(ctx, h) })
 	if never := whyNever(err); never != nil {
@@ -159,6 +160,9 @@ func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := m.countTasks(ctx, h, tasks); err != nil {
+		return nil, err
+	}
 	x, err := engine.Load(def, &row, tasks)
 	if err != nil {
 		return nil, &unrunnable{reason: "InconsistentRows", err: fmt.Errorf("the rows do not fit the definition: %w", err)}
@@ -178,6 +182,7 @@ func (m *Manager) definitionOf(ctx context.Context, h *held, row *dao.WorkflowEx
 }
 
 func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecution, ts []dao.Transition) error {
+	m.queueJobs(row, ts)
 	if err := m.store.Commit(ctx, h.lease, row, ts, m.cfg.Now()); err != nil {
 		h.x = nil
 		return err
@@ -192,6 +197,7 @@ func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecutio
 		}
 		m.log.InfoContext(ctx, "transition", attrs...)
 	}
+	h.turns = true // tasks that have ended have given their slots back
 	return nil
 }
 

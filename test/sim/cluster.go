@@ -134,6 +134,7 @@ func (k *jobs) Create(ctx context.Context, obj *batchv1.Job) (*batchv1.Job, erro
 		created, err := w.cluster.create(obj, false)
 		if err == nil {
 			w.checkCreated(w.cluster.jobs[obj.Name], k.p.owner)
+			w.checkLimit(w.cluster.jobs[obj.Name], k.p)
 		}
 		return created, err
 	})

@@ -231,6 +231,7 @@ func copyTask(row *dao.TaskExecution) *dao.TaskExecution {
 	}
 	c := *row
 	c.ParentTaskExecutionID, c.PrevTaskExecutionID, c.NextTaskExecutionID = fresh(row.ParentTaskExecutionID), fresh(row.PrevTaskExecutionID), fresh(row.NextTaskExecutionID)
+	c.Slot = fresh(row.Slot)
 	c.SetIndex, c.ExecutionName, c.RecordedOutput, c.JobUID, c.EndedAt = fresh(row.SetIndex), fresh(row.ExecutionName), fresh(row.RecordedOutput), fresh(row.JobUID), fresh(row.EndedAt)
 	return &c
 }

@@ -10,7 +10,8 @@
 // goroutines race for nothing. The seed also chooses a workload and faults:
 // crashes, pauses that outlast the lease, requests that are carried out though
 // their answer is lost, or long after they were given up, errors of all kinds, a
-// watch that lags and loses, clocks that differ, strangers who delete Jobs. Then
+// watch that lags and loses, clocks that differ, strangers who delete Jobs; and
+// for some a limit on running Jobs, which the first managers may not know. Then
 // the faults cease, and the schedule has to come to an end.
 //
 // After every step the rows, events and Jobs are checked against what is promised

@@ -18,6 +18,7 @@ func (w *world) checkTransaction(t *tx) {
 			w.violate("%s writes execution %d with epoch %d, but epoch %d is in force", l.Owner, l.ExecutionID, l.Epoch, e.LeaseEpoch)
 		}
 	}
+	w.checkSlots(t)
 	var want []string
 	for _, id := range slices.Sorted(maps.Keys(t.executions)) {
 		want = append(want, w.checkExecution(t, w.db.executions[id], t.executions[id])...)

@@ -33,6 +33,9 @@ const (
 	NoLabelCheck
 	// NoCommitFirst acts on a decision before it is written.
 	NoCommitFirst
+	// NoGrantLock counts the slots that are free in one transaction, and gives them
+	// in another.
+	NoGrantLock
 )
 
 // weaken switches off what is the database's part.
@@ -50,6 +53,8 @@ func (m Mutation) wrap(p *process) (manager.Store, manager.Jobs) {
 		return s, &unlabelled{jobs: k}
 	case NoCommitFirst:
 		return &writeBehind{store: s}, k
+	case NoGrantLock:
+		return &unlocked{store: s}, k
 	default:
 		return s, k
 	}

@@ -130,6 +130,7 @@ func TestMutations(t *testing.T) {
 		"conditional update":   {Schedule{Mutation: NoCondition}, ""},
 		"label check on adopt": {Schedule{Mutation: NoLabelCheck}, "which is a stranger's"},
 		"commit before create": {Schedule{Mutation: NoCommitFirst}, "creates a second Job"},
+		"lock of grants":       {Schedule{Mutation: NoGrantLock}, "tasks have slots, and the limit is"},
 		"known gaps":           {Schedule{Gaps: true}, "creates a second Job"},
 	}
 	for name, tc := range cases {

@@ -36,7 +36,6 @@ func (s *store) db() *database { return s.p.w.db }
 // Claim is a statement that looks and one for each execution found, between which
 // others may do anything.
 func (s *store) Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
-	type candidate struct{ id, epoch uint64 }
 	found, err := ask(s.p, s.read(ctx, "Claim"), func() (found []candidate, _ error) {
 		for _, e := range s.db().byWake(micros(now)) {
 			if len(found) < limit {
@@ -48,6 +47,14 @@ func (s *store) Claim(ctx context.Context, owner string, now, until time.Time, l
 	if err != nil {
 		return nil, err
 	}
+	return s.takeAll(ctx, found, owner, now, until)
+}
+
+// candidate is an execution to be claimed, as it was seen.
+type candidate struct{ id, epoch uint64 }
+
+// takeAll is a statement for each candidate.
+func (s *store) takeAll(ctx context.Context, found []candidate, owner string, now, until time.Time) ([]dao.Lease, error) {
 	var leases []dao.Lease
 	for _, c := range found {
 		taken, err := s.take(ctx, c.id, c.epoch, owner, now, until)
@@ -264,9 +271,9 @@ func (db *database) insertWorkflow(id uint64, definition string, now time.Time) 
 	db.versions[id] = dao.WorkflowVersion{ID: id, WorkflowID: id, Version: 1, Definition: definition, CreatedAt: now}
 }
 
-func (db *database) insertExecution(id uint64, input string, bySQL bool, now time.Time) {
+func (db *database) insertExecution(id uint64, input string, priority int32, bySQL bool, now time.Time) {
 	e := &dao.WorkflowExecution{
-		ID: id, Name: fmt.Sprint(id), WorkflowID: id, WorkflowVersionID: &id, Status: dao.ExecutionScheduled, Input: input, Output: "{}", Attempt: 1,
+		ID: id, Name: fmt.Sprint(id), WorkflowID: id, WorkflowVersionID: &id, Status: dao.ExecutionScheduled, Priority: priority, Input: input, Output: "{}", Attempt: 1,
 		WakeAt: &now, CreatedAt: now, UpdatedAt: now, WorkflowName: workflowName, WorkflowVersion: 1,
 	}
 	events := []dao.ExecutionEvent{{WorkflowExecutionID: id, At: now, Type: dao.EventExecutionScheduled, Actor: "jobapi"}}

@@ -39,6 +39,7 @@ type workload struct {
 	definitions []string
 	inputs      []string
 	bySQL       []bool // inserted by SQL
+	priorities  []int32
 }
 
 const (
@@ -49,7 +50,9 @@ const (
 func newWorkload(seed uint64) *workload {
 	rng := stream(seed, "workload")
 	l := &workload{seed: seed, size: 1 + rng.IntN(maxExecutions)}
+	priorities := stream(seed, "priorities")
 	for range l.size {
+		l.priorities = append(l.priorities, int32(priorities.IntN(3)-1))
 		g := &generator{rng: rng, left: 6}
 		l.definitions = append(l.definitions, fmt.Sprintf(`{"name":%q,"tasks":[%s]}`, workflowName, strings.Join(g.list(2), ",")))
 		l.inputs = append(l.inputs, g.value())
@@ -120,7 +123,7 @@ func (l *workload) insert(w *world) {
 			continue
 		}
 		w.db.insertWorkflow(id, definition, w.now())
-		w.db.insertExecution(id, l.inputs[i], l.bySQL[i], w.now())
+		w.db.insertExecution(id, l.inputs[i], l.priorities[i], l.bySQL[i], w.now())
 	}
 }
 

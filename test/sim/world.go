@@ -38,6 +38,7 @@ type world struct {
 	processes []*process
 	orphans   []*orphan
 
+	limits    limits
 	retention time.Duration
 	logs      int     // KeptLogBytes
 	haste     float64 // the chance that time passes though something could happen
@@ -71,6 +72,7 @@ func newWorld(s Schedule, want []ending) *world {
 		clock: began, touched: map[uint64]bool{},
 	}
 	w.cluster = newCluster(w)
+	w.limits = newLimits(s.Seed)
 	w.db.committed = w.checkTransaction
 	s.Mutation.weaken(w.db)
 	w.slots = make([]*process, 1+rng.IntN(3))
@@ -102,6 +104,7 @@ func (w *world) delay() time.Duration { return time.Duration(w.rng.IntN(3)) * ti
 type process struct {
 	w       *world
 	slot    int
+	number  int // of those that were started, from 0
 	owner   string
 	skew    time.Duration // of its clock
 	manager *manager.Manager
@@ -117,15 +120,16 @@ type process struct {
 }
 
 func (w *world) newProcess(slot int) *process {
-	p := &process{w: w, slot: slot, owner: fmt.Sprintf("m%d.%d", slot+1, len(w.processes)+1), watch: newWatch()}
+	p := &process{w: w, slot: slot, number: len(w.processes), owner: fmt.Sprintf("m%d.%d", slot+1, len(w.processes)+1), watch: newWatch()}
 	if !w.schedule.Calm && w.rng.IntN(2) == 0 {
 		p.skew = time.Duration(w.rng.IntN(21)-10) * time.Second
 	}
 	store, jobs := w.schedule.Mutation.wrap(p)
+	limits := w.limitsOf(p.number)
 	m, err := manager.New(manager.Config{
 		Owner: p.owner, Installation: installation, Namespace: "sim", JobapiEndpoint: "jobapi:50051",
 		PollInterval: pollInterval, Lease: lease, Workers: maxExecutions, JobRetention: w.retention, KeptLogBytes: w.logs, StartTimeout: startTimeout,
-		Now: p.now,
+		MaxRunningJobs: limits.all, MaxRunningJobsPerNamespace: limits.inNamespace, Now: p.now,
 	}, store, jobs, tokens{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		panic(err)
