@@ -69,6 +69,12 @@ type TaskExecution struct {
 	UpdatedAt time.Time
 }
 
+// Waits says whether the task's Job waits for its turn, by a limit on running Jobs.
+// (A manager that knows no limit may have created the Job regardless.)
+func (t *TaskExecution) Waits() bool {
+	return t.Status == TaskRunning && t.JobUID == nil && t.Slot != nil && *t.Slot == SlotWaiting
+}
+
 // TableName tells gorm.
 func (TaskExecution) TableName() string { return "task_executions" }
 

@@ -30,7 +30,7 @@ func resultToProto(r dao.ApplyResult) pb.ApplyResult {
 func executionToProto(e dao.WorkflowExecution) *pb.Execution {
 	return &pb.Execution{
 		Id: e.ID, WorkflowId: e.WorkflowID, WorkflowName: e.WorkflowName, WorkflowVersion: e.WorkflowVersion, Name: e.Name,
-		Status: pb.ExecutionStatus(e.Status) + 1, Input: []byte(e.Input), Output: []byte(e.Output), Attempt: e.Attempt, ErrorMsg: e.ErrorMsg,
+		Status: pb.ExecutionStatus(e.Status) + 1, Priority: e.Priority, Input: []byte(e.Input), Output: []byte(e.Output), Attempt: e.Attempt, ErrorMsg: e.ErrorMsg,
 		CreatedAt: timestamppb.New(e.CreatedAt), StartedAt: timeToProto(e.StartedAt), EndedAt: timeToProto(e.EndedAt),
 		CancelRequestedAt: timeToProto(e.CancelRequestedAt), CancelRequestedBy: orZero(e.CancelRequestedBy), CancelReason: orZero(e.CancelReason),
 	}
@@ -42,8 +42,8 @@ func taskToProto(t *dao.TaskExecution) *pb.TaskExecution {
 		set = *t.SetIndex + 1
 	}
 	return &pb.TaskExecution{
-		SetNumber: set,
-		Id:        t.ID, ParentId: orZero(t.ParentTaskExecutionID), PrevId: orZero(t.PrevTaskExecutionID), NextId: orZero(t.NextTaskExecutionID),
+		SetNumber: set, Waiting: t.Waits(),
+		Id: t.ID, ParentId: orZero(t.ParentTaskExecutionID), PrevId: orZero(t.PrevTaskExecutionID), NextId: orZero(t.NextTaskExecutionID),
 		TaskName: t.TaskName, TaskType: t.TaskType, ExecutionName: orZero(t.ExecutionName), Attempt: t.Attempt,
 		Status: pb.TaskStatus(t.Status) + 1, Input: []byte(t.Input), Output: []byte(t.Output), ErrorReason: t.ErrorReason, ErrorMsg: t.ErrorMsg,
 		StartedAt: timestamppb.New(t.StartedAt), EndedAt: timeToProto(t.EndedAt),

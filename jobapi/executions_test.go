@@ -86,14 +86,14 @@ func TestGetExecution(t *testing.T) {
 	store := setupStore(t)
 	b := setup(t, testConfig(), store, nil)
 	apply(t, b, chain)
-	id := startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowName: "nightly", ExecName: "march", Input: []byte(`{"n": 1}`)})
+	id := startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowName: "nightly", ExecName: "march", Input: []byte(`{"n": 1}`), Priority: -7})
 
 	scheduled, err := b.client.GetExecution(asUser(t), &pb.GetExecutionRequest{Id: id})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if scheduled.GetStatus() != pb.ExecutionStatus_EXECUTION_STATUS_SCHEDULED || scheduled.StartedAt != nil || scheduled.EndedAt != nil ||
-		scheduled.GetName() != "march" || string(scheduled.GetInput()) != `{"n": 1}` || scheduled.GetAttempt() != 1 {
+		scheduled.GetName() != "march" || string(scheduled.GetInput()) != `{"n": 1}` || scheduled.GetAttempt() != 1 || scheduled.GetPriority() != -7 {
 		t.Errorf("scheduled: %v", scheduled)
 	}
 

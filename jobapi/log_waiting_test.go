@@ -1,6 +1,7 @@
 package jobapi
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -114,5 +115,14 @@ func TestGetTaskLogsOfWhatNeverRan(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		})
+	}
+}
+
+func TestNoLogsOfOneThatWaits(t *testing.T) {
+	t.Parallel()
+	slot, name := dao.SlotWaiting, "w-a-1-1"
+	err := noLogs("", dao.TaskExecution{ID: 1, TaskName: "a", ExecutionName: &name, Slot: &slot})
+	if !errors.Is(err, dao.ErrNotFound) || !strings.Contains(err.Error(), "waits for its turn") {
+		t.Errorf("error %v", err)
 	}
 }

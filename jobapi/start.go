@@ -37,6 +37,9 @@ func (s *Server) StartWorkflow(ctx context.Context, req *pb.WorkflowStartRequest
 	if err := checkRequestID(req.GetRequestId()); err != nil {
 		return nil, err
 	}
+	if p := req.GetPriority(); p < -dao.MaxPriority || p > dao.MaxPriority {
+		return nil, refuse(errInvalid, "priority %d is not from %d to %d", p, -dao.MaxPriority, dao.MaxPriority)
+	}
 	w, err := s.workflow(ctx, req.GetWorkflowId(), req.GetWorkflowName())
 	if err != nil {
 		return nil, err
@@ -50,10 +53,10 @@ func (s *Server) StartWorkflow(ctx context.Context, req *pb.WorkflowStartRequest
 		name = w.Name
 	}
 	id, err := s.store.CreateExecution(ctx, dao.NewExecution{
-		WorkflowID: w.ID, Name: name, Input: string(input), Actor: callerOf(ctx).actor(), RequestID: req.GetRequestId(),
+		WorkflowID: w.ID, Name: name, Input: string(input), Actor: callerOf(ctx).actor(), RequestID: req.GetRequestId(), Priority: req.GetPriority(),
 	}, s.cfg.Now())
 	if errors.Is(err, dao.ErrDuplicate) {
-		return nil, refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, with another name or input: use a new id for each start", req.GetRequestId(), w.Name, w.ID)
+		return nil, refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, with another name, input or priority: use a new id for each start", req.GetRequestId(), w.Name, w.ID)
 	}
 	if err != nil {
 		return nil, named(err, "workflow %d", w.ID)

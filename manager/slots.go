@@ -125,7 +125,7 @@ func (m *Manager) grant(g dao.Grant) bool {
 
 // waits says whether a task waits for a slot: nothing is to be done for it then.
 func (m *Manager) waits(h *held, row *dao.TaskExecution) bool {
-	if !m.limited() || row.JobUID != nil || row.Slot == nil || *row.Slot != dao.SlotWaiting {
+	if !m.limited() || !row.Waits() {
 		return false
 	}
 	m.mu.Lock()

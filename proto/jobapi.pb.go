@@ -202,7 +202,10 @@ type WorkflowStartRequest struct {
 	// The caller's own id of this start, such as the day that a nightly run is for.
 	// Whatever is started again by the same id, because an answer was lost, say, is
 	// the same execution of that workflow. Empty: each call starts one.
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Whose Jobs go first where a limit on running Jobs has some wait: the greater,
+	// from -1000000 to 1000000. 0 is the usual.
+	Priority      int32 `protobuf:"varint,6,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -270,6 +273,13 @@ func (x *WorkflowStartRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *WorkflowStartRequest) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
 }
 
 type WorkflowStartResponse struct {
@@ -1007,6 +1017,7 @@ type Execution struct {
 	StartedAt       *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	EndedAt         *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	Tasks           []*TaskExecution       `protobuf:"bytes,14,rep,name=tasks,proto3" json:"tasks,omitempty"` // in the order they were started
+	Priority        int32                  `protobuf:"varint,15,opt,name=priority,proto3" json:"priority,omitempty"`
 	// Set while somebody wants it to be cancelled, and it has not ended yet.
 	CancelRequestedAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=cancel_requested_at,json=cancelRequestedAt,proto3" json:"cancel_requested_at,omitempty"`
 	CancelRequestedBy string                 `protobuf:"bytes,17,opt,name=cancel_requested_by,json=cancelRequestedBy,proto3" json:"cancel_requested_by,omitempty"`
@@ -1143,6 +1154,13 @@ func (x *Execution) GetTasks() []*TaskExecution {
 	return nil
 }
 
+func (x *Execution) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
 func (x *Execution) GetCancelRequestedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CancelRequestedAt
@@ -1182,6 +1200,7 @@ type TaskExecution struct {
 	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	SetNumber     uint32                 `protobuf:"varint,16,opt,name=set_number,json=setNumber,proto3" json:"set_number,omitempty"` // which set of the parallel, from 1; 0: of none
+	Waiting       bool                   `protobuf:"varint,17,opt,name=waiting,proto3" json:"waiting,omitempty"`                      // its Job waits for its turn, by a limit on running Jobs
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1326,6 +1345,13 @@ func (x *TaskExecution) GetSetNumber() uint32 {
 		return x.SetNumber
 	}
 	return 0
+}
+
+func (x *TaskExecution) GetWaiting() bool {
+	if x != nil {
+		return x.Waiting
+	}
+	return false
 }
 
 type WatchExecutionRequest struct {
@@ -1631,7 +1657,7 @@ var File_jobapi_proto protoreflect.FileDescriptor
 
 const file_jobapi_proto_rawDesc = "" +
 	"\n" +
-	"\fjobapi.proto\x12\x06jobapi\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n" +
+	"\fjobapi.proto\x12\x06jobapi\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x01\n" +
 	"\x14WorkflowStartRequest\x12\x1f\n" +
 	"\vworkflow_id\x18\x01 \x01(\x04R\n" +
 	"workflowId\x12\x1b\n" +
@@ -1639,7 +1665,8 @@ const file_jobapi_proto_rawDesc = "" +
 	"\x05input\x18\x03 \x01(\fR\x05input\x12#\n" +
 	"\rworkflow_name\x18\x04 \x01(\tR\fworkflowName\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestId\"'\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12\x1a\n" +
+	"\bpriority\x18\x06 \x01(\x05R\bpriority\"'\n" +
 	"\x15WorkflowStartResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"F\n" +
 	"\x17TaskOutputRecordRequest\x12\x17\n" +
@@ -1688,7 +1715,7 @@ const file_jobapi_proto_rawDesc = "" +
 	"executions\x18\x01 \x03(\v2\x11.jobapi.ExecutionR\n" +
 	"executions\"%\n" +
 	"\x13GetExecutionRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"\xb1\x05\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\xcd\x05\n" +
 	"\tExecution\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1f\n" +
 	"\vworkflow_id\x18\x02 \x01(\x04R\n" +
@@ -1707,10 +1734,11 @@ const file_jobapi_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
 	"\bended_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12+\n" +
-	"\x05tasks\x18\x0e \x03(\v2\x15.jobapi.TaskExecutionR\x05tasks\x12J\n" +
+	"\x05tasks\x18\x0e \x03(\v2\x15.jobapi.TaskExecutionR\x05tasks\x12\x1a\n" +
+	"\bpriority\x18\x0f \x01(\x05R\bpriority\x12J\n" +
 	"\x13cancel_requested_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x11cancelRequestedAt\x12.\n" +
 	"\x13cancel_requested_by\x18\x11 \x01(\tR\x11cancelRequestedBy\x12#\n" +
-	"\rcancel_reason\x18\x12 \x01(\tR\fcancelReason\"\x94\x04\n" +
+	"\rcancel_reason\x18\x12 \x01(\tR\fcancelReason\"\xae\x04\n" +
 	"\rTaskExecution\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1b\n" +
 	"\tparent_id\x18\x02 \x01(\x04R\bparentId\x12\x17\n" +
@@ -1730,7 +1758,8 @@ const file_jobapi_proto_rawDesc = "" +
 	"started_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x125\n" +
 	"\bended_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x1d\n" +
 	"\n" +
-	"set_number\x18\x10 \x01(\rR\tsetNumber\"M\n" +
+	"set_number\x18\x10 \x01(\rR\tsetNumber\x12\x18\n" +
+	"\awaiting\x18\x11 \x01(\bR\awaiting\"M\n" +
 	"\x15WatchExecutionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12$\n" +
 	"\x0eafter_event_id\x18\x02 \x01(\x04R\fafterEventId\"\xde\x01\n" +

@@ -43,7 +43,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type JobapiClient interface {
 	// StartWorkflow schedules an execution of a workflow. NotFound if there is no
-	// such workflow; InvalidArgument if the input is not JSON or too large;
+	// such workflow; InvalidArgument if the input is not JSON or too large,
+	// or the priority out of range;
 	// FailedPrecondition if the stored definition is not valid; AlreadyExists if
 	// request_id has started something else.
 	StartWorkflow(ctx context.Context, in *WorkflowStartRequest, opts ...grpc.CallOption) (*WorkflowStartResponse, error)
@@ -206,7 +207,8 @@ type Jobapi_GetTaskLogsClient = grpc.ServerStreamingClient[TaskLog]
 // for forward compatibility.
 type JobapiServer interface {
 	// StartWorkflow schedules an execution of a workflow. NotFound if there is no
-	// such workflow; InvalidArgument if the input is not JSON or too large;
+	// such workflow; InvalidArgument if the input is not JSON or too large,
+	// or the priority out of range;
 	// FailedPrecondition if the stored definition is not valid; AlreadyExists if
 	// request_id has started something else.
 	StartWorkflow(context.Context, *WorkflowStartRequest) (*WorkflowStartResponse, error)

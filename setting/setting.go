@@ -67,13 +67,15 @@ type K8s struct {
 
 // Manager is manager.*.
 type Manager struct {
-	PollInterval  time.Duration `mapstructure:"poll-interval"`
-	Lease         time.Duration `mapstructure:"lease"`
-	MaxExecutions int           `mapstructure:"max-executions"`
-	Workers       int           `mapstructure:"workers"`
-	KeptLogBytes  int           `mapstructure:"kept-log-bytes"`
-	BindAddress   string        `mapstructure:"bind-address"`
-	MetricsPort   int           `mapstructure:"metrics-port"`
+	PollInterval               time.Duration `mapstructure:"poll-interval"`
+	Lease                      time.Duration `mapstructure:"lease"`
+	MaxExecutions              int           `mapstructure:"max-executions"`
+	MaxRunningJobs             int           `mapstructure:"max-running-jobs"`
+	MaxRunningJobsPerNamespace int           `mapstructure:"max-running-jobs-per-namespace"`
+	Workers                    int           `mapstructure:"workers"`
+	KeptLogBytes               int           `mapstructure:"kept-log-bytes"`
+	BindAddress                string        `mapstructure:"bind-address"`
+	MetricsPort                int           `mapstructure:"metrics-port"`
 }
 
 // Jobapi is jobapi.*.
@@ -326,6 +328,8 @@ func (s *Settings) check() []error {
 	want(s.Manager.PollInterval >= 10*time.Millisecond, "manager.poll-interval", "%s is under 10ms", s.Manager.PollInterval)
 	want(s.Manager.Lease >= 2*time.Second, "manager.lease", "%s is under 2s: any hiccup would lose it", s.Manager.Lease)
 	want(s.Manager.MaxExecutions >= 1, "manager.max-executions", "%d is under 1", s.Manager.MaxExecutions)
+	want(s.Manager.MaxRunningJobs >= 0, "manager.max-running-jobs", "%d is under 0: 0 is no limit", s.Manager.MaxRunningJobs)
+	want(s.Manager.MaxRunningJobsPerNamespace >= 0, "manager.max-running-jobs-per-namespace", "%d is under 0: 0 is no limit", s.Manager.MaxRunningJobsPerNamespace)
 	want(s.Manager.Workers >= 1 && s.Manager.Workers <= 1000, "manager.workers", "%d is not from 1 to 1000", s.Manager.Workers)
 	want(s.Manager.KeptLogBytes == 0 || s.Manager.KeptLogBytes >= minKeptLog && s.Manager.KeptLogBytes <= maxKeptLog, "manager.kept-log-bytes", "%d is neither 0 (none) nor from %d to %d", s.Manager.KeptLogBytes, minKeptLog, maxKeptLog)
 	want(s.Jobapi.MaxInput > 0 && s.Jobapi.MaxInput <= maxValue, "jobapi.max-input-bytes", "%d is not from 1 to %d", s.Jobapi.MaxInput, maxValue)

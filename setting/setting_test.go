@@ -78,11 +78,11 @@ webadmin: {port: 8081, username: jobnetesadmin, password: test}
 
 func TestEveryProblemIsTold(t *testing.T) {
 	t.Setenv("JOBNETES_WEBADMIN_PORT", "70000")
-	_, err := Load(write(t, "log: {level: loud}\ndb: {drivr: mysql}\nmanager: {lease: 1s, poll-interval: soon, kept-log-bytes: 2097152}\nk8s: {start-timeout: -1s}\nextra: 1\n"))
+	_, err := Load(write(t, "log: {level: loud}\ndb: {drivr: mysql}\nmanager: {lease: 1s, poll-interval: soon, kept-log-bytes: 2097152, max-running-jobs: -1, max-running-jobs-per-namespace: -2}\nk8s: {start-timeout: -1s}\nextra: 1\n"))
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`log.level (JOBNETES_LOG_LEVEL): "loud"`, "db.drivr: unknown key", "extra: unknown key", "manager.lease", "manager.kept-log-bytes (JOBNETES_MANAGER_KEPT_LOG_BYTES): 2097152", "k8s.start-timeout (JOBNETES_K8S_START_TIMEOUT): -1s", `manager.poll-interval (JOBNETES_MANAGER_POLL_INTERVAL): "soon" is not a duration, such as 500ms`, "webadmin.port (JOBNETES_WEBADMIN_PORT): 70000"} {
+	for _, want := range []string{`log.level (JOBNETES_LOG_LEVEL): "loud"`, "db.drivr: unknown key", "extra: unknown key", "manager.lease", "manager.kept-log-bytes (JOBNETES_MANAGER_KEPT_LOG_BYTES): 2097152", "manager.max-running-jobs (JOBNETES_MANAGER_MAX_RUNNING_JOBS): -1", "manager.max-running-jobs-per-namespace (JOBNETES_MANAGER_MAX_RUNNING_JOBS_PER_NAMESPACE): -2", "k8s.start-timeout (JOBNETES_K8S_START_TIMEOUT): -1s", `manager.poll-interval (JOBNETES_MANAGER_POLL_INTERVAL): "soon" is not a duration, such as 500ms`, "webadmin.port (JOBNETES_WEBADMIN_PORT): 70000"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in:\n%v", want, err)
 		}

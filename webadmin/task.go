@@ -140,6 +140,8 @@ func podsNote(t dao.TaskExecution, away bool, pods, kept int) string {
 	case t.Status.Ended():
 		return "There are no pods, and no logs were kept. Finished Jobs are deleted after k8s.job-retention; the ends of their logs are kept in the database, " +
 			"unless manager.kept-log-bytes is 0, or the pods were removed before that, or none was ever started."
+	case t.Waits():
+		return "There is no pod yet: the Job waits for its turn, since as many Jobs run as manager.max-running-jobs, or manager.max-running-jobs-per-namespace, allows."
 	case t.ExecutionName == nil:
 		return "There is no pod yet."
 	default:

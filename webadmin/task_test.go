@@ -280,3 +280,11 @@ func TestPodView(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
+
+func TestPodsNoteOfOneThatWaits(t *testing.T) {
+	t.Parallel()
+	slot, name := dao.SlotWaiting, "w-a-1-1"
+	if note := podsNote(dao.TaskExecution{ExecutionName: &name, Slot: &slot}, false, 0, 0); !strings.Contains(note, "waits for its turn") {
+		t.Errorf("the page says %q", note)
+	}
+}

@@ -56,6 +56,7 @@ func (c *client) execution(ctx context.Context, id uint64) (*pb.Execution, error
 const maxShown = 300
 
 func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
+	const waits = "waits for its turn: a limit on running Jobs"
 	lines := [][2]string{
 		{"workflow", fmt.Sprintf("%s (id %d, version %d)", e.GetWorkflowName(), e.GetWorkflowId(), e.GetWorkflowVersion())},
 		{"name", oneLine(e.GetName())},
@@ -71,6 +72,9 @@ func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
 	// First what somebody looks for who has been called.
 	if _, err := fmt.Fprintf(w, "execution %d: %s\n", e.GetId(), executionStatus(e.GetStatus())); err != nil {
 		return err
+	}
+	if e.GetPriority() != 0 {
+		lines = append(lines, [2]string{"priority", strconv.Itoa(int(e.GetPriority()))})
 	}
 	if e.GetErrorMsg() != "" {
 		lines = append([][2]string{{"error", errorLine(e.GetErrorMsg())}}, lines...)
@@ -89,8 +93,12 @@ func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
 	var rows [][]string
 	for _, row := range treeOf(e.GetTasks()) {
 		t := row.task
+		reason := why(t.GetErrorReason(), t.GetErrorMsg())
+		if t.GetWaiting() {
+			reason = waits
+		}
 		rows = append(rows, []string{row.label, strconv.FormatUint(t.GetId(), 10), t.GetTaskType(), taskStatus(t.GetStatus()),
-			duration(t.GetStartedAt(), t.GetEndedAt(), now), why(t.GetErrorReason(), t.GetErrorMsg())})
+			duration(t.GetStartedAt(), t.GetEndedAt(), now), reason})
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 func newStartCommand() *cobra.Command {
 	var (
 		name, input, requestID string
+		priority               int32
 		watching               bool
 	)
 	cmd := &cobra.Command{
@@ -29,6 +30,7 @@ func newStartCommand() *cobra.Command {
 	cmd.Flags().StringVar(&name, "name", "", "name of the execution, for people (default: the workflow's)")
 	cmd.Flags().StringVarP(&input, "input", "i", "", "input, JSON; @FILE reads a file, @- stdin (default: {})")
 	cmd.Flags().StringVar(&requestID, "request-id", "", "your own id of this start: the same id of the same workflow starts it once (default: a random one)")
+	cmd.Flags().Int32Var(&priority, "priority", 0, "whose Jobs go first where a limit has some wait: the greater, from -1000000 to 1000000")
 	cmd.Flags().BoolVarP(&watching, "watch", "w", false, "print what happens until the execution ends; fail if it fails")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		data, err := readValue(input, cmd.InOrStdin())
@@ -44,7 +46,7 @@ func newStartCommand() *cobra.Command {
 		}
 		defer c.close()
 		// With an id, the call may be tried again.
-		req := &pb.WorkflowStartRequest{ExecName: name, Input: data, RequestId: cmp.Or(requestID, rand.Text())}
+		req := &pb.WorkflowStartRequest{ExecName: name, Input: data, Priority: priority, RequestId: cmp.Or(requestID, rand.Text())}
 		req.WorkflowId, req.WorkflowName = idOrName(args[0])
 		id, err := c.start(cmd.Context(), args[0], req)
 		if err != nil {

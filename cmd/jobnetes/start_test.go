@@ -30,6 +30,7 @@ func TestStart(t *testing.T) {
 		{[]string{"nightly", "-i", "@" + inputFile}, "", "4\n", `{"from": "a file"}`, "nightly"},
 		{[]string{"nightly", "-i", "@-"}, "[1]", "5\n", "[1]", "nightly"},
 		{[]string{"nightly", "-o", "json"}, "", "{\n  \"id\": 6\n}\n", "{}", "nightly"},
+		{[]string{"nightly", "--priority", "-7"}, "", "7\n", "{}", "nightly"},
 	}
 	for i, step := range steps {
 		args := append([]string{"start"}, step.args...)
@@ -43,12 +44,20 @@ func TestStart(t *testing.T) {
 		}
 	}
 
+	if stdout := s.mustRun("execution", "7"); !strings.Contains(stdout, "priority: -7\n") {
+		t.Errorf("execution 7: %q, want its priority", stdout)
+	}
+	if stdout := s.mustRun("execution", "7", "-o", "json"); !strings.Contains(stdout, `"priority": -7,`) {
+		t.Errorf("execution 7: %q, want its priority", stdout)
+	}
+
 	refused := map[string]struct {
 		args []string
 		want string
 	}{
 		"unknown name": {[]string{"start", "yearly"}, `start workflow yearly: there is no workflow "yearly"`},
 		"unknown id":   {[]string{"start", "77"}, "there is no workflow 77"},
+		"no priority":  {[]string{"start", "nightly", "--priority", "1000001"}, "priority 1000001 is not from"},
 		"no JSON":      {[]string{"start", "nightly", "-i", "{"}, "the input is not JSON"},
 		"no file":      {[]string{"start", "nightly", "-i", "@/nowhere.json"}, "/nowhere.json"},
 	}

@@ -36,6 +36,7 @@ type executionView struct {
 	Name            string          `json:"name"`
 	Status          string          `json:"status"`
 	Attempt         uint32          `json:"attempt"`
+	Priority        int32           `json:"priority"`
 	ErrorMsg        string          `json:"errorMsg"`
 	CreatedAt       *time.Time      `json:"createdAt"`
 	StartedAt       *time.Time      `json:"startedAt"`
@@ -64,6 +65,7 @@ type taskView struct {
 	TaskType      string          `json:"taskType"`
 	Attempt       uint32          `json:"attempt"`
 	Status        string          `json:"status"`
+	Waiting       bool            `json:"waiting"`
 	ErrorReason   string          `json:"errorReason"`
 	ErrorMsg      string          `json:"errorMsg"`
 	StartedAt     *time.Time      `json:"startedAt"`
@@ -82,7 +84,7 @@ func viewWorkflow(w *pb.Workflow) workflowView {
 func viewExecution(e *pb.Execution) executionView {
 	v := executionView{
 		ID: e.GetId(), WorkflowID: e.GetWorkflowId(), Workflow: e.GetWorkflowName(), WorkflowVersion: e.GetWorkflowVersion(),
-		Name: e.GetName(), Status: executionStatus(e.GetStatus()), Attempt: e.GetAttempt(), ErrorMsg: e.GetErrorMsg(),
+		Name: e.GetName(), Status: executionStatus(e.GetStatus()), Attempt: e.GetAttempt(), Priority: e.GetPriority(), ErrorMsg: e.GetErrorMsg(),
 		CreatedAt: timeOf(e.GetCreatedAt()), StartedAt: timeOf(e.GetStartedAt()), EndedAt: timeOf(e.GetEndedAt()),
 		Input: jsonValue(e.GetInput()), Output: jsonValue(e.GetOutput()),
 	}
@@ -93,7 +95,7 @@ func viewExecution(e *pb.Execution) executionView {
 		v.TaskExecutions = append(v.TaskExecutions, taskView{
 			ID: t.GetId(), ParentID: idOf(t.GetParentId()), PrevID: idOf(t.GetPrevId()), NextID: idOf(t.GetNextId()), SetNumber: t.GetSetNumber(),
 			ExecutionName: t.GetExecutionName(), TaskName: t.GetTaskName(), TaskType: t.GetTaskType(), Attempt: t.GetAttempt(),
-			Status: taskStatus(t.GetStatus()), ErrorReason: t.GetErrorReason(), ErrorMsg: t.GetErrorMsg(),
+			Status: taskStatus(t.GetStatus()), Waiting: t.GetWaiting(), ErrorReason: t.GetErrorReason(), ErrorMsg: t.GetErrorMsg(),
 			StartedAt: timeOf(t.GetStartedAt()), EndedAt: timeOf(t.GetEndedAt()), Input: jsonValue(t.GetInput()), Output: jsonValue(t.GetOutput()),
 		})
 	}
