@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/jobapi/token"
@@ -366,10 +367,18 @@ func (o overQuota) Create(ctx context.Context, job *batchv1.Job) (*batchv1.Job, 
 	return o.Jobs.Create(ctx, job)
 }
 
-// The Jobs of an aborted execution are deleted by whichever manager comes by.
+// undeleted is where no Job can be deleted.
+type undeleted struct{ Jobs }
+
+func (undeleted) Delete(context.Context, string, types.UID) error {
+	return apierrors.NewInternalError(fmt.Errorf("etcd is away"))
+}
+
+// The Jobs of an aborted execution that could not be deleted with it are deleted by
+// whichever manager comes by.
 func TestAbortedJobsAreDeleted(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
-		m := w.manager(t, "m1")
+		m := w.manager(t, "m1", func(_ *Config, _ *Store, j *Jobs) { *j = undeleted{w.jobs} })
 		stop := run(t, m)
 		id := w.start(t, workflow(w.job("a", "", "sleep 300")), "{}")
 		await(t, "the Job's launch", func() bool { return w.task(t, id, "a").JobUID != nil })

@@ -349,9 +349,9 @@ func TestOutputSetInsideAJob(t *testing.T) {
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	d := newDev(t)
-	pidFile := filepath.Join(t.TempDir(), "pid")
+	pidFile := filepath.Join(t.TempDir(), "pid") // to Kubernetes, $$ is a $
 	definition := fmt.Sprintf(`{"name": "w", "tasks": [{"name": "a", "type": "kube-job", "next": "b", "job": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c",
-		"command": ["sh", "-c", "echo half done; echo $$ >%[1]s.new; mv %[1]s.new %[1]s; exec sleep 1000"]}]}}}}}, {"name": "b", "type": "kube-job", "job": {"spec": {"template": {"spec": {"containers": [{"name": "c", "command": ["true"]}]}}}}}]}`, pidFile)
+		"command": ["sh", "-c", "echo half done; echo $$$$ >%[1]s.new; mv %[1]s.new %[1]s; exec sleep 1000"]}]}}}}}, {"name": "b", "type": "kube-job", "job": {"spec": {"template": {"spec": {"containers": [{"name": "c", "command": ["true"]}]}}}}}]}`, pidFile)
 	id := d.startWorkflow(t, d.apply(t, []byte(definition)))
 	var pid int
 	d.await("the job's process", func() bool {
