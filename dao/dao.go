@@ -4,9 +4,9 @@
 // database. It alone, with db, knows gorm.
 //
 // Who writes what: the manager that holds an execution's lease moves the
-// execution and its tasks (Commit, MarkLaunched); jobapi inserts executions, records
-// outputs and asks for cancels (CreateExecution, RecordOutput, RequestCancel), in
-// columns of its own.
+// execution and its tasks (Commit, MarkLaunched); any manager gives a task its turn
+// (GrantSlots); jobapi inserts executions, records outputs and asks for cancels
+// (CreateExecution, RecordOutput, RequestCancel), in columns of its own.
 package dao
 
 import (

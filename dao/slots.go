@@ -52,11 +52,17 @@ func (s *Store) GrantSlots(ctx context.Context, limits JobLimits, now time.Time)
 }
 
 // freeSlots returns how many more Jobs may run. Tasks that end give their slots
-// back by that alone.
+// back by that alone. Jobs that a manager without a limit has created count for the
+// whole database at once, and for a namespace when CountTasks says which it is.
 func freeSlots(tx *gorm.DB, limits JobLimits) (int, error) {
 	var used struct{ Everywhere, Here int }
 	err := tx.Raw("SELECT COUNT(*) AS everywhere, COUNT(CASE WHEN namespace = ? THEN 1 END) AS here FROM task_executions WHERE slot = ? AND status = ?",
 		limits.Namespace, SlotGranted, TaskRunning).Scan(&used).Error
+	if err == nil && limits.All > 0 {
+		var uncounted int
+		err = tx.Raw("SELECT COUNT(*) FROM task_executions WHERE slot IS NULL AND status = ? AND job_uid IS NOT NULL", TaskRunning).Scan(&uncounted).Error
+		used.Everywhere += uncounted
+	}
 	free := 0
 	switch {
 	case limits.InNamespace == 0:

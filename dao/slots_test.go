@@ -101,6 +101,13 @@ func TestGrantSlots(t *testing.T) {
 		s.grant(t, JobLimits{Namespace: "ns", All: 3}, 1)
 		want("a task that ends gives its slot back", 0, 1, 1, 1, 1, 1, 0)
 
+		_, loose := s.waitingFor(t, w, 0, "", 1)
+		s.exec(t, "UPDATE task_executions SET slot = NULL, job_uid = 'loose' WHERE id = ?", loose[0].ID)
+		s.grant(t, JobLimits{Namespace: "ns", All: 4}, 0)
+		s.grant(t, JobLimits{Namespace: "ns", All: 5}, 1)
+		want("what no limit has counted so far counts, too", 1, 1, 1, 1, 1, 1, 0)
+		s.end(t, low[0])
+
 		grants, err := s.GrantedTasks(t.Context(), "ns")
 		if err != nil || !slices.Equal(grants, []Grant{{old[0].ID, old[0].WorkflowExecutionID}, {old[1].ID, old[1].WorkflowExecutionID}, {young[0].ID, young[0].WorkflowExecutionID}}) {
 			t.Errorf("granted %+v, %v; want old, old, young", grants, err)

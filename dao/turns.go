@@ -25,14 +25,15 @@ func (t turn) compare(o turn) int {
 func (s *Store) ClaimInTurn(ctx context.Context, owner, namespace string, now, until time.Time, ahead, limit int) ([]Lease, error) {
 	db := s.db.WithContext(ctx)
 	var waiting, scheduled []turn
-	err := waitingTasks(db, namespace).Select("queue_rank, workflow_execution_id AS id").Limit(ahead).Find(&waiting).Error
-	if err != nil {
-		return nil, translate(err, "look for tasks that wait for a slot")
-	}
-	err = db.Table("workflow_executions").Select("queue_rank, id, lease_epoch, wake_at").Where("status = ?", ExecutionScheduled).
+	// In this order, so that one that begins in between is counted twice, not never.
+	err := db.Table("workflow_executions").Select("queue_rank, id, lease_epoch, wake_at").Where("status = ?", ExecutionScheduled).
 		Order("queue_rank, id").Limit(ahead).Find(&scheduled).Error
 	if err != nil {
 		return nil, translate(err, "look for scheduled executions")
+	}
+	err = waitingTasks(db, namespace).Select("queue_rank, workflow_execution_id AS id").Limit(ahead).Find(&waiting).Error
+	if err != nil {
+		return nil, translate(err, "look for tasks that wait for a slot")
 	}
 	var candidates []candidate
 	before := 0 // of those that wait

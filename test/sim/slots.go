@@ -75,7 +75,7 @@ func (db *database) inTurn(namespace string, fits func(*dao.TaskExecution) bool)
 func (db *database) free(l dao.JobLimits) int {
 	all := 0
 	for _, row := range db.tasks {
-		if granted(row) {
+		if granted(row) || row.Slot == nil && row.Status == dao.TaskRunning && row.JobUID != nil {
 			all++
 		}
 	}
@@ -169,6 +169,15 @@ func (s *store) ClaimRunning(ctx context.Context, owner string, now, until time.
 }
 
 func (s *store) ClaimInTurn(ctx context.Context, owner, namespace string, now, until time.Time, ahead, limit int) ([]dao.Lease, error) {
+	scheduled, err := ask(s.p, s.read(ctx, "ClaimInTurn"), func() (rows []*dao.WorkflowExecution, _ error) {
+		for _, e := range s.db().scheduled() {
+			rows = append(rows, copyExecution(e))
+		}
+		return rows, nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	waiting, err := ask(s.p, s.read(ctx, "ClaimInTurn: tasks"), func() (rows []*dao.TaskExecution, _ error) {
 		for _, row := range s.db().inTurn(namespace, waits) {
 			rows = append(rows, copyTask(row))
@@ -178,26 +187,21 @@ func (s *store) ClaimInTurn(ctx context.Context, owner, namespace string, now, u
 	if err != nil {
 		return nil, err
 	}
-	found, err := ask(s.p, s.read(ctx, "ClaimInTurn"), func() (found []candidate, _ error) {
-		for i, e := range s.db().scheduled() {
-			first := &dao.TaskExecution{QueueRank: -e.Priority, WorkflowExecutionID: e.ID}
-			before := 0
-			for _, row := range waiting {
-				if place(row, first) < 0 {
-					before++
-				}
-			}
-			if i+before >= ahead || len(found) == limit {
-				break
-			}
-			if !e.WakeAt.After(micros(now)) {
-				found = append(found, candidate{e.ID, e.LeaseEpoch})
+	var found []candidate
+	for i, e := range scheduled {
+		first := &dao.TaskExecution{QueueRank: -e.Priority, WorkflowExecutionID: e.ID}
+		before := 0
+		for _, row := range waiting {
+			if place(row, first) < 0 {
+				before++
 			}
 		}
-		return found, nil
-	})
-	if err != nil {
-		return nil, err
+		if i+before >= ahead || len(found) == limit {
+			break
+		}
+		if !e.WakeAt.After(micros(now)) {
+			found = append(found, candidate{e.ID, e.LeaseEpoch})
+		}
 	}
 	return s.takeAll(ctx, found, owner, now, until)
 }
