@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path"
@@ -37,7 +36,7 @@ func buildControl(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("build Kubernetes: %w", err)
 	}
-	return cached("cluster-"+version+"-"+hash, "control", "8 minutes", func(target, log string) error {
+	return machine.Cached("cluster-"+version+"-"+hash, "control", "8 minutes", func(target, log string) error {
 		return goBuild(ctx, source, target, log)
 	})
 }
@@ -45,7 +44,7 @@ func buildControl(ctx context.Context) (string, error) {
 // install gives the path of a program that `go install` builds.
 func install(ctx context.Context, module string) (string, error) {
 	file, _, _ := strings.Cut(path.Base(module), "@")
-	return cached(path.Base(module), file, "3 minutes", func(target, log string) error {
+	return machine.Cached(path.Base(module), file, "3 minutes", func(target, log string) error {
 		// Into a folder of its own, since go install chooses the file's name.
 		dir := target + ".dir"
 		cmd := exec.Command("go", "install", "-trimpath", "-ldflags=-s -w", module)
@@ -60,40 +59,6 @@ func install(ctx context.Context, module string) (string, error) {
 		}
 		return errors.Join(os.Rename(filepath.Join(dir, file), target), os.RemoveAll(dir))
 	})
-}
-
-// cached gives the path of a binary in a folder of the user's cache. It is built
-// unless it is there; other processes wait for the one that builds.
-func cached(folder, file, duration string, build func(target, log string) error) (string, error) {
-	fail := func(err error) (string, error) { return "", fmt.Errorf("build %s: %w", folder, err) }
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return fail(fmt.Errorf("no folder for the binary: %w", err))
-	}
-	dir := filepath.Join(cache, "jobnetes", folder)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fail(err)
-	}
-	binary := filepath.Join(dir, file)
-	release, err := machine.Lock(filepath.Join(dir, "lock"))
-	if err != nil {
-		return fail(err)
-	}
-	defer release()
-	if _, err := os.Stat(binary); err == nil {
-		return binary, nil
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return fail(err)
-	}
-	slog.Info("building for the test cluster: the first time only", "program", folder, "on_two_cores", duration)
-	// Renamed when complete, so that what a killed build left is never run.
-	if err := build(binary+".new", filepath.Join(dir, "build.log")); err != nil {
-		return fail(err)
-	}
-	if err := os.Rename(binary+".new", binary); err != nil {
-		return fail(err)
-	}
-	return binary, nil
 }
 
 // goBuild builds the binary target. A build whose process is killed dies with

@@ -110,15 +110,9 @@ func (n *node) commands() [][]string {
 			"--hostname-override", nodeName, "--conntrack-max-per-core", "0", // which only the machine could set
 			"--bind-address", "127.0.0.1", "--metrics-bind-address", "127.0.0.1:10249", "--healthz-bind-address", "127.0.0.1:10256",
 		},
-		{
-			n.called("kube-scheduler"), "--kubeconfig", kubeconfig, "--leader-elect=false", "--secure-port", "0",
-			"--kube-api-qps", "500", "--kube-api-burst", "1000",
-		},
+		append([]string{n.called("kube-scheduler")}, schedulerOptions(kubeconfig)...),
 		{n.programs.CoreDNS, "-conf", n.path("Corefile")},
-		{
-			n.programs.Kwok, "--config", n.path("kwok.yaml"), "--kubeconfig", kubeconfig, "--cidr", "10.87.0.0/16",
-			"--manage-nodes-with-annotation-selector", simulatedAnnotation, "--node-lease-duration-seconds", "40",
-		},
+		append([]string{n.programs.Kwok}, kwokOptions(n.path("kwok.yaml"), kubeconfig)...),
 	}
 }
 

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,6 +32,7 @@ type plane struct {
 	port    int
 
 	etcd, apiServer, controllers *machine.Process // nil until started
+	simulation                   *simulation      // nil: no simulated nodes
 }
 
 // writeCredentials writes the certificates, and the kubeconfig of a user with
@@ -120,9 +121,13 @@ func (p *plane) startEtcd(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return p.etcd.Await(ctx, func(context.Context) error {
-		_, err := os.Stat(p.path("etcd.sock"))
-		return err
+	return p.etcd.Await(ctx, func(ctx context.Context) error {
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, "unix", p.path("etcd.sock")) // a killed one leaves the file
+		if err != nil {
+			return err
+		}
+		return conn.Close()
 	})
 }
 
@@ -152,6 +157,11 @@ func (p *plane) startAPIServer(ctx context.Context, client kubernetes.Interface)
 	if err != nil {
 		return err
 	}
+	return p.awaitAPIServer(ctx, client)
+}
+
+// awaitAPIServer returns when the API server is ready.
+func (p *plane) awaitAPIServer(ctx context.Context, client kubernetes.Interface) error {
 	return p.apiServer.Await(ctx, func(ctx context.Context) error {
 		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 	})
@@ -179,10 +189,8 @@ func (p *plane) run(name string, args ...string) (*machine.Process, error) {
 // check gives an error for each component that has ended by itself.
 func (p *plane) check() error {
 	var errs []error
-	for _, process := range []*machine.Process{p.etcd, p.apiServer, p.controllers} {
-		if process != nil {
-			errs = append(errs, process.Err())
-		}
+	for _, process := range p.processes() {
+		errs = append(errs, process.Err())
 	}
 	return errors.Join(errs...)
 }
@@ -190,9 +198,17 @@ func (p *plane) check() error {
 // stop kills the components. They are not asked to end: nothing of them is kept,
 // and an API server that is asked waits for etcd.
 func (p *plane) stop() {
-	for _, process := range []*machine.Process{p.controllers, p.apiServer, p.etcd} {
-		if process != nil {
-			process.Kill()
-		}
+	for _, process := range p.processes() {
+		process.Kill()
 	}
+}
+
+// processes are the components that have been started, those first that need
+// others.
+func (p *plane) processes() []*machine.Process {
+	all := []*machine.Process{p.controllers, p.apiServer, p.etcd}
+	if p.simulation != nil {
+		all = append([]*machine.Process{p.simulation.kwok, p.simulation.scheduler}, all...)
+	}
+	return slices.DeleteFunc(all, func(process *machine.Process) bool { return process == nil })
 }

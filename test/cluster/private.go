@@ -41,9 +41,32 @@ func (p *Private) StopAPIServer() {
 // when it is ready.
 func (p *Private) StartAPIServer(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
-	defer cancel()
-	if err := p.plane.startAPIServer(ctx, p.Client); err != nil {
+	if err := p.ReviveAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// ReviveAPIServer is StartAPIServer for whoever is not the test's own goroutine.
+func (p *Private) ReviveAPIServer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return p.plane.startAPIServer(ctx, p.Client)
+}
+
+// StopEtcd ends etcd as a crash would: the API server stays, and can neither read
+// nor write. What etcd has confirmed is kept.
+func (p *Private) StopEtcd() {
+	p.plane.etcd.Kill()
+	p.plane.etcd = nil // its end is no failure
+}
+
+// ReviveEtcd starts etcd again after StopEtcd, and returns when the API server
+// reaches it.
+func (p *Private) ReviveEtcd(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := p.plane.startEtcd(ctx); err != nil {
+		return err
+	}
+	return p.plane.awaitAPIServer(ctx, p.Client)
 }

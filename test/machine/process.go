@@ -108,6 +108,21 @@ func (p *Process) Err() error {
 	return fmt.Errorf("%s has ended: %w; its log %s ends:\n%s", p.name, ended, p.log, p.Tail())
 }
 
+// Pid gives the process's id, which is its own until it has ended.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Signal sends the process a signal. Its error is os.ErrProcessDone if the
+// process has ended.
+func (p *Process) Signal(signal os.Signal) error {
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		return fmt.Errorf("send %s to %s: %w", signal, p.name, err)
+	}
+	return nil
+}
+
 // Kill ends the process with SIGKILL, as a crash would, and waits until it is
 // gone. Killing one that has ended does nothing.
 func (p *Process) Kill() {

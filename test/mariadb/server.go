@@ -58,10 +58,13 @@ func (s *Server) Kill() { s.process.Kill() }
 // and returns when it answers.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	if err := s.run(t.Context()); err != nil {
+	if err := s.Revive(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
+
+// Revive is Restart for whoever is not the test's own goroutine.
+func (s *Server) Revive(ctx context.Context) error { return s.run(ctx) }
 
 // start makes the data folder of a server and starts it.
 func start(ctx context.Context) (*Server, error) {
