@@ -57,6 +57,14 @@ SEED      ?= 1
 sim: ## simulate managers with every fault: SCHEDULES=n runs, from SEED=s on
 	JOBNETES_TEST_ALL=1 SCHEDULES=$(SCHEDULES) SEED=$(SEED) $(GO) test -count=1 -timeout 2h -v -run TestSchedules ./test/sim
 
+MINUTES ?= 10
+
+.PHONY: chaos
+chaos: ## run the services through crashes, outages and upgrades: MINUTES=n of faults, of SEED=s
+	@rm -f test/out/chaos.json
+	@status=0; JOBNETES_TEST_ALL=1 MINUTES=$(MINUTES) SEED=$(SEED) $(GO) test -count=1 -timeout 24h -v -run TestChaos ./test/chaos || status=$$?; \
+	if [ -f test/out/chaos.json ]; then cat test/out/chaos.json; fi; exit $$status
+
 .PHONY: lint
 lint: ## check style, import directions, and that generated code is up to date
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
