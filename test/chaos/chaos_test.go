@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -15,13 +16,19 @@ func TestChaos(t *testing.T) {
 	machine.Slow(t)
 	seed, minutes := uint64(number(t, "SEED", 1)), number(t, "MINUTES", 2)
 	t.Logf("SEED=%d MINUTES=%g", seed, minutes)
-	r := newReport(t, seed, minutes)
+	dir := logFolder(t)
+	history, err := os.Create(filepath.Join(dir, "history.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = history.Close() })
+	r := newReport(t, history, seed, minutes)
 	defer func() {
 		if err := r.write(); err != nil {
 			t.Error(err)
 		}
 	}()
-	w := newWorld(t, r, logFolder(t))
+	w := newWorld(t, r, dir)
 	if err := w.run(t.Context(), time.Duration(minutes*float64(time.Minute))); err != nil {
 		r.problem("%v", err)
 	}

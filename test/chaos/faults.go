@@ -33,7 +33,7 @@ func breakServers(faults, ctx context.Context, rng *rand.Rand, r *report, server
 		if faults.Err() != nil {
 			return
 		}
-		r.t.Logf("%s is killed for %s", s.name, away.Round(time.Millisecond))
+		r.history.Info("a server is killed", "server", s.name, "for", away.String())
 		s.kill()
 		r.count(func(r *Result) { r.Outages++; r.OutagesOf[s.name]++ })
 		wait(faults, away)
@@ -41,6 +41,7 @@ func breakServers(faults, ctx context.Context, rng *rand.Rand, r *report, server
 			r.problem("%s does not start again: %v", s.name, err)
 			return
 		}
+		r.history.Info("a server is back", "server", s.name)
 	}
 }
 
@@ -60,6 +61,7 @@ func breakWires(ctx context.Context, rng *rand.Rand, r *report, wires []*wire) {
 			return
 		}
 		suffering.Go(func() {
+			r.history.Info("a wire is broken", "wire", w.name, "fault", kind.String(), "for", lasts.String())
 			if w.suffer(ctx, kind, lasts) {
 				r.count(func(r *Result) { r.Connections[kind.String()]++ })
 			}

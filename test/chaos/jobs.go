@@ -7,7 +7,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -18,7 +17,7 @@ import (
 // after etcd has a Job, but before it has answered, logs no creation.
 type jobWatch struct {
 	mu   sync.Mutex
-	seen map[string]map[types.UID]bool // by the Job's name
+	seen uids
 }
 
 // run watches until ctx ends.
@@ -41,10 +40,7 @@ func (w *jobWatch) run(ctx context.Context, client kubernetes.Interface, namespa
 func (w *jobWatch) see(job *batchv1.Job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.seen[job.Name] == nil {
-		w.seen[job.Name] = map[types.UID]bool{}
-	}
-	w.seen[job.Name][job.UID] = true
+	w.seen.add(job.Name, job.UID)
 }
 
 // list sees what exists now.

@@ -3,6 +3,8 @@ package chaos
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -41,13 +43,14 @@ type Result struct {
 
 // report collects a run's result while it goes on.
 type report struct {
-	t  testing.TB
-	mu sync.Mutex
+	t       testing.TB
+	history *slog.Logger // of what went wrong, and when
+	mu      sync.Mutex
 	Result
 }
 
-func newReport(t testing.TB, seed uint64, minutes float64) *report {
-	return &report{t: t, Result: Result{
+func newReport(t testing.TB, history io.Writer, seed uint64, minutes float64) *report {
+	return &report{t: t, history: slog.New(slog.NewJSONHandler(history, nil)), Result: Result{
 		Minutes: minutes, Seed: seed, OutagesOf: map[string]int{}, Connections: map[string]int{}, Starts: map[string]int{}, PeakMB: map[string]int{},
 	}}
 }
@@ -68,8 +71,10 @@ func (r *report) problem(format string, args ...any) {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	text := fmt.Sprintf(format, args...)
+	r.history.Error("problem", "problem", text)
 	if r.Problems++; r.Problems <= maxProblems {
-		r.t.Errorf(format, args...)
+		r.t.Error(text)
 	}
 }
 

@@ -67,6 +67,8 @@ func (w *world) run(ctx context.Context, duration time.Duration) error {
 	<-faults.Done()
 	ceased := time.Now()
 	breaking.Wait()
+	w.healed.Store(true)
+	w.report.history.Info("nothing is wrong any more")
 	return w.settle(life, ceased)
 }
 
@@ -101,7 +103,7 @@ func (w *world) upgrade(faults, ctx context.Context, after time.Duration) {
 		return
 	}
 	w.migrated.Store(true)
-	w.report.t.Logf("migrated under load, in %s", time.Since(began).Round(time.Millisecond))
+	w.report.history.Info("migrated under load", "in", time.Since(began).String())
 }
 
 func (w *world) apiServer() server {
@@ -123,7 +125,7 @@ func (w *world) mariadb() server {
 func (w *world) reviveControllers() error {
 	ended, err := w.cluster.ReviveControllers()
 	if ended != nil {
-		w.report.t.Logf("started again: %v", ended)
+		w.report.history.Info("a component of the cluster is started again", "error", ended)
 	}
 	return err
 }
@@ -150,8 +152,12 @@ func (w *world) verify(t testing.TB) error {
 	if err := w.watch.list(ctx, w.cluster.Client, w.namespace); err != nil {
 		return err
 	}
-	return errors.Join(
-		verifyExecutions(ctx, w.db, w.client.starts, w.report),
-		verifyEvents(ctx, w.db, w.report),
-		verifyJobs(ctx, w.db, w.cluster.JobWrites(t, w.namespace), w.watch, w.report))
+	rows, err := readRows(ctx, w.db)
+	if err != nil {
+		return err
+	}
+	verifyExecutions(rows.executions, rows.tasks, w.client.starts, w.report)
+	verifyEvents(rows.events, w.report)
+	verifyJobs(rows.tasks, w.cluster.JobWrites(t, w.namespace), w.watch.seen, w.report)
+	return nil
 }

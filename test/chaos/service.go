@@ -34,12 +34,14 @@ type service struct {
 
 	report *report
 	builds func(previous bool) build // which to start
+	healed func() bool               // whether nothing is wrong any more
 	rng    *rand.Rand
 
 	starts  int
 	build   build
 	process *machine.Process // nil: not running
 	log     string           // of the process
+	sound   bool             // nothing was wrong when it was started
 }
 
 // act is what befalls a service next. The seed alone decides it.
@@ -77,7 +79,7 @@ func (s *service) live(faults, life context.Context) {
 		}
 		select {
 		case <-s.process.Done():
-			s.endedByItself(faults)
+			s.endedByItself()
 			wait(life, time.Second)
 		case <-life.Done():
 		case <-faults.Done():
@@ -110,7 +112,8 @@ func (s *service) start(b build) bool {
 			r.Upgrades++
 		}
 	})
-	s.process, s.build = process, b
+	s.report.history.Info("a service is started", "service", s.name, "build", b.name, "pid", process.Pid())
+	s.process, s.build, s.sound = process, b, s.healed()
 	return true
 }
 
@@ -134,6 +137,7 @@ func (s *service) hasStarted() bool {
 // befall has the service suffer an act.
 func (s *service) befall(faults context.Context, a act) {
 	s.measure()
+	s.report.history.Info("a service suffers", "service", s.name, "signal", a.signal.String(), "for", a.lasts.String())
 	switch a.signal {
 	case syscall.SIGSTOP:
 		if err := s.process.Signal(syscall.SIGSTOP); err != nil {
@@ -172,12 +176,12 @@ func (s *service) terminate() {
 
 // endedByItself judges a service that nobody has ended. It may give up while it
 // starts and the database is away: then it is started again.
-func (s *service) endedByItself(faults context.Context) {
+func (s *service) endedByItself() {
 	switch err := s.process.Err(); {
 	case s.hasStarted():
 		s.report.problem("%s (%s) ended by itself: %v", s.name, s.build.name, err)
-	case faults.Err() != nil:
-		s.report.problem("%s (%s) cannot start, although nothing is wrong any more: %v", s.name, s.build.name, err)
+	case s.sound:
+		s.report.problem("%s (%s) cannot start, although nothing is wrong: %v", s.name, s.build.name, err)
 	default:
 		s.report.count(func(r *Result) { r.FailedStarts++ })
 	}

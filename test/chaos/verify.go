@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -20,17 +21,29 @@ const (
 	taskFailed         = 2
 )
 
+// rows are what the database has in the end.
+type rows struct {
+	executions map[uint64]execution
+	tasks      map[uint64][]taskRow // by their execution
+	events     []eventCount
+}
+
+func readRows(ctx context.Context, db *sql.DB) (all rows, err error) {
+	if all.executions, err = readExecutions(ctx, db); err != nil {
+		return all, fmt.Errorf("read the executions: %w", err)
+	}
+	if all.tasks, err = readTasks(ctx, db); err != nil {
+		return all, fmt.Errorf("read the tasks: %w", err)
+	}
+	if all.events, err = readEvents(ctx, db); err != nil {
+		return all, fmt.Errorf("read the events: %w", err)
+	}
+	return all, nil
+}
+
 // verifyExecutions checks that every start is one execution, which has ended as its
 // shape says, and that there is no other one.
-func verifyExecutions(ctx context.Context, db *sql.DB, starts []start, r *report) error {
-	executions, err := readExecutions(ctx, db)
-	if err != nil {
-		return err
-	}
-	tasks, err := readTasks(ctx, db)
-	if err != nil {
-		return err
-	}
+func verifyExecutions(executions map[uint64]execution, tasks map[uint64][]taskRow, starts []start, r *report) {
 	if len(executions) > len(starts) {
 		r.doubled("there are %d executions of %d starts", len(executions), len(starts))
 	}
@@ -43,7 +56,6 @@ func verifyExecutions(ctx context.Context, db *sql.DB, starts []start, r *report
 		r.count(func(r *Result) { r.Executions++ })
 		s.compare(e, tasks[s.execution], r)
 	}
-	return nil
 }
 
 // compare compares an execution with what its shape says.
@@ -89,130 +101,64 @@ func (s start) compare(e execution, tasks []taskRow, r *report) {
 
 // verifyEvents checks that each task has one event of its start and one of its end,
 // as each execution has.
-func verifyEvents(ctx context.Context, db *sql.DB, r *report) error {
-	rows, err := db.QueryContext(ctx, `SELECT 'task', t.id, SUM(e.type = 'TaskStarted'), SUM(e.type IN ('TaskSucceeded', 'TaskFailed'))
-		FROM task_executions t LEFT JOIN execution_events e ON e.task_execution_id = t.id GROUP BY t.id
-		UNION ALL SELECT 'execution', x.id, SUM(e.type = 'ExecutionStarted'), SUM(e.type IN ('ExecutionSucceeded', 'ExecutionFailed'))
-		FROM workflow_executions x LEFT JOIN execution_events e ON e.workflow_execution_id = x.id GROUP BY x.id`)
-	if err != nil {
-		return fmt.Errorf("read the events: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var what string
-		var id uint64
-		var started, ended sql.NullInt64
-		if err := rows.Scan(&what, &id, &started, &ended); err != nil {
-			return fmt.Errorf("read the events: %w", err)
-		}
+func verifyEvents(counts []eventCount, r *report) {
+	for _, c := range counts {
 		switch {
-		case started.Int64 > 1 || ended.Int64 > 1:
-			r.doubled("%s %d has %d events of its start and %d of its end", what, id, started.Int64, ended.Int64)
-		case started.Int64 != 1 || ended.Int64 != 1:
-			r.lost("%s %d has %d events of its start and %d of its end", what, id, started.Int64, ended.Int64)
+		case c.started > 1 || c.ended > 1:
+			r.doubled("%s %d has %d events of its start and %d of its end", c.what, c.id, c.started, c.ended)
+		case c.started != 1 || c.ended != 1:
+			r.lost("%s %d has %d events of its start and %d of its end", c.what, c.id, c.started, c.ended)
 		}
 	}
-	return rows.Err()
+}
+
+// uids are the UIDs of Jobs by their names.
+type uids map[string]map[types.UID]bool
+
+// add adds one, and says whether it was there.
+func (u uids) add(name string, uid types.UID) (known bool) {
+	if u[name] == nil {
+		u[name] = map[types.UID]bool{}
+	}
+	known = u[name][uid]
+	u[name][uid] = true
+	return known
 }
 
 // verifyJobs joins the Jobs' tasks with the API server's audit log, and with what
 // was seen of Jobs: each has had one Job, and there is no Job without a task.
-func verifyJobs(ctx context.Context, db *sql.DB, writes []cluster.JobWrite, watch *jobWatch, r *report) error {
-	byExecution, err := readTasks(ctx, db)
-	if err != nil {
-		return err
-	}
-	created := map[string]map[types.UID]bool{}
+func verifyJobs(tasks map[uint64][]taskRow, writes []cluster.JobWrite, seen uids, r *report) {
+	created := uids{}
 	for _, w := range writes {
-		if w.Verb == "create" && w.Code == 201 {
-			if created[w.Name] == nil {
-				created[w.Name] = map[types.UID]bool{}
-			}
-			if created[w.Name][w.UID] {
-				r.doubled("Job %s (%s) was created twice by the audit log", w.Name, w.UID)
-			}
-			created[w.Name][w.UID] = true
+		if w.Verb == "create" && w.Code == http.StatusCreated && created.add(w.Name, w.UID) {
+			r.doubled("Job %s (%s) was created twice by the audit log", w.Name, w.UID)
 		}
 	}
-	for name, uids := range watch.seen {
-		for uid := range uids {
-			if !created[name][uid] {
+	for name, exist := range seen {
+		for uid := range exist {
+			if !created.add(name, uid) {
 				r.t.Logf("Job %s (%s) exists, but its creation was not logged: the API server was killed", name, uid)
 				r.count(func(r *Result) { r.Unlogged++ })
-				if created[name] == nil {
-					created[name] = map[types.UID]bool{}
-				}
-				created[name][uid] = true
 			}
 		}
 	}
-	for _, tasks := range byExecution {
-		for _, t := range tasks {
+	for _, list := range tasks {
+		for _, t := range list {
 			if t.job == "" {
 				continue
 			}
-			switch uids := created[t.job]; {
-			case len(uids) > 1:
-				r.doubled("task %d (%s): %d Jobs were created: %v; its row has %s", t.id, t.job, len(uids), uids, t.jobUID)
-			case !uids[types.UID(t.jobUID)]:
-				r.lost("task %d (%s): its row has Job %q, created were %v", t.id, t.job, t.jobUID, uids)
+			switch of := created[t.job]; {
+			case len(of) > 1:
+				r.doubled("task %d (%s): %d Jobs were created: %v; its row has %s", t.id, t.job, len(of), of, t.jobUID)
+			case !of[types.UID(t.jobUID)]:
+				r.lost("task %d (%s): its row has Job %q, created were %v", t.id, t.job, t.jobUID, of)
 			default:
 				r.count(func(r *Result) { r.Jobs++ })
 			}
 			delete(created, t.job)
 		}
 	}
-	for name, uids := range created {
-		r.doubled("Job %s %v is of no task", name, uids)
+	for name, of := range created {
+		r.doubled("Job %s %v is of no task", name, of)
 	}
-	return nil
-}
-
-type execution struct {
-	request, output, message string
-	status                   int
-}
-
-func readExecutions(ctx context.Context, db *sql.DB) (map[uint64]execution, error) {
-	rows, err := db.QueryContext(ctx, "SELECT id, COALESCE(request_id, ''), status, output, error_msg FROM workflow_executions")
-	if err != nil {
-		return nil, fmt.Errorf("read the executions: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	all := map[uint64]execution{}
-	for rows.Next() {
-		var id uint64
-		var e execution
-		if err := rows.Scan(&id, &e.request, &e.status, &e.output, &e.message); err != nil {
-			return nil, fmt.Errorf("read the executions: %w", err)
-		}
-		all[id] = e
-	}
-	return all, rows.Err()
-}
-
-type taskRow struct {
-	id                                 uint64
-	name, job, jobUID, reason, message string
-	status                             int
-}
-
-// readTasks gives the tasks by their execution.
-func readTasks(ctx context.Context, db *sql.DB) (map[uint64][]taskRow, error) {
-	rows, err := db.QueryContext(ctx, `SELECT workflow_execution_id, id, task_name, COALESCE(execution_name, ''), COALESCE(job_uid, ''), status, error_reason, error_msg
-		FROM task_executions`)
-	if err != nil {
-		return nil, fmt.Errorf("read the tasks: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	all := map[uint64][]taskRow{}
-	for rows.Next() {
-		var execution uint64
-		var t taskRow
-		if err := rows.Scan(&execution, &t.id, &t.name, &t.job, &t.jobUID, &t.status, &t.reason, &t.message); err != nil {
-			return nil, fmt.Errorf("read the tasks: %w", err)
-		}
-		all[execution] = append(all[execution], t)
-	}
-	return all, rows.Err()
 }

@@ -71,10 +71,7 @@ func (w *wire) close() {
 // suffer has the wire have a fault until d is over or ctx ends. It says whether it
 // did: one that has a fault already does not.
 func (w *wire) suffer(ctx context.Context, f fault, d time.Duration) bool {
-	w.mu.Lock()
-	busy := w.fault != sound
-	w.mu.Unlock()
-	if busy {
+	if w.now() != sound {
 		return false
 	}
 	w.set(f)
@@ -87,6 +84,13 @@ func (w *wire) suffer(ctx context.Context, f fault, d time.Duration) bool {
 	}
 	w.set(sound)
 	return true
+}
+
+// now is the fault that the wire has.
+func (w *wire) now() fault {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.fault
 }
 
 func (w *wire) set(f fault) {

@@ -33,7 +33,7 @@ const (
 	lease = 3 * time.Second
 	// retention is how long finished Jobs stay; longer than any server is away, so
 	// that jobWatch sees each.
-	retention = 2 * time.Minute
+	retention = 3 * time.Minute
 	username  = "chaos"
 )
 
@@ -43,7 +43,8 @@ type world struct {
 	dir      string // of logs
 	present  build
 	previous *build // nil: not to be had
-	migrated atomic.Bool
+	migrated atomic.Bool // the schema is the present build's
+	healed   atomic.Bool // the faults have ceased, and all servers are back
 
 	database  *mariadb.Server
 	access    *mysql.Config
@@ -62,7 +63,7 @@ type world struct {
 // newWorld starts the servers and makes the services, which it does not start.
 func newWorld(t *testing.T, r *report, dir string) *world {
 	t.Helper()
-	w := &world{report: r, dir: dir, password: rand.Text(), watch: &jobWatch{seen: map[string]map[types.UID]bool{}}}
+	w := &world{report: r, dir: dir, password: rand.Text(), watch: &jobWatch{seen: uids{}}}
 	var g errgroup.Group
 	g.Go(func() (err error) {
 		w.present, err = buildPresent(t.Context(), dir)
@@ -149,7 +150,8 @@ func (w *world) connect(t *testing.T) error {
 		}
 		s.env = append(s.env,
 			"JOBNETES_MANAGER_LEASE="+lease.String(), "JOBNETES_MANAGER_POLL_INTERVAL=300ms", "JOBNETES_K8S_RELIST_INTERVAL=5s",
-			"JOBNETES_K8S_JOB_RETENTION="+retention.String(), "JOBNETES_JOBAPI_ENDPOINT="+endpoints[i%jobapis])
+			"JOBNETES_K8S_JOB_RETENTION="+retention.String(), "JOBNETES_MANAGER_KEPT_LOG_BYTES=0", // simulated pods have no logs
+			"JOBNETES_JOBAPI_ENDPOINT="+endpoints[i%jobapis])
 	}
 	return nil
 }
@@ -157,7 +159,7 @@ func (w *world) connect(t *testing.T) error {
 // add makes a service with wires to the servers, and gives its first port.
 func (w *world) add(t *testing.T, kind string, n int, apiServer string) (s *service, port string, err error) {
 	said := map[string]string{"manager": "manager started", "jobapi": "jobapi listens"}[kind]
-	s = &service{name: kind + strconv.Itoa(n), kind: kind, said: said, logs: w.dir, report: w.report, builds: w.build}
+	s = &service{name: kind + strconv.Itoa(n), kind: kind, said: said, logs: w.dir, report: w.report, builds: w.build, healed: w.healed.Load}
 	database, err := w.wire(t, s.name+"-database", w.access.Addr)
 	if err != nil {
 		return nil, "", err
