@@ -42,7 +42,7 @@ type world struct {
 	report   *report
 	dir      string // of logs
 	present  build
-	previous *build // nil: not to be had
+	previous *build      // nil: not to be had
 	migrated atomic.Bool // the schema is the present build's
 	healed   atomic.Bool // the faults have ceased, and all servers are back
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -124,6 +125,36 @@ func TestPrivateAPIServerRestarts(t *testing.T) {
 	}
 	close(proceed) // the pod ends while the API server is away
 	p.StartAPIServer(t)
+	awaitCondition(t, p.Cluster, namespace, batchv1.JobComplete)
+}
+
+func TestPrivateSimulatedNodesOutliveEtcd(t *testing.T) {
+	t.Parallel()
+	p := StartPrivate(t)
+	p.Simulate(t, 1, "")
+	namespace := p.Namespace(t)
+
+	p.StopEtcd()
+	if _, err := os.Stat(p.path("etcd.sock")); err != nil {
+		t.Errorf("%v: want it to be left, as by a crash: it must not pass for etcd's being back", err)
+	}
+	if err := p.ReviveEtcd(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.ReviveControllers(); err != nil {
+		t.Fatal(err)
+	}
+	job := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: "job"},
+		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever,
+			Tolerations:   []corev1.Toleration{{Key: SimulatedLabel, Operator: corev1.TolerationOpExists}},
+			Containers:    []corev1.Container{{Name: "main", Image: "simulated"}},
+		}}},
+	}
+	if _, err := p.Client.BatchV1().Jobs(namespace).Create(t.Context(), job, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	awaitCondition(t, p.Cluster, namespace, batchv1.JobComplete)
 }
 
