@@ -20,6 +20,9 @@ const (
 	EventTaskStarted        EventType = "TaskStarted"
 	EventTaskSucceeded      EventType = "TaskSucceeded"
 	EventTaskFailed         EventType = "TaskFailed"
+	// Acts of `jobnetes verify --repair`.
+	EventExecutionWoken EventType = "ExecutionWoken"
+	EventJobDeleted     EventType = "JobDeleted"
 )
 
 // ExecutionEvent is a row of execution_events, which only ever grows: one

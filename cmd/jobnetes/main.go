@@ -26,6 +26,9 @@ func exitCode(err error) int {
 	if err == nil {
 		return 0
 	}
+	if errors.Is(err, errFindings) {
+		return 2
+	}
 	if !errors.Is(err, errSaid) {
 		fmt.Fprintln(os.Stderr, "jobnetes:", err)
 	}
@@ -49,7 +52,7 @@ func newRootCommand() *cobra.Command {
 		c.GroupID = "users"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newManagerCommand(), newJobapiCommand(), newWebadminCommand(), newMigrateCommand()} {
+	for _, c := range []*cobra.Command{newManagerCommand(), newJobapiCommand(), newWebadminCommand(), newMigrateCommand(), newVerifyCommand()} {
 		c.GroupID = "services"
 		root.AddCommand(c)
 	}

@@ -63,21 +63,13 @@ func (c *Client) Run(ctx context.Context, changed func(job *batchv1.Job)) error 
 	}
 }
 
-// relistPage is how many Jobs one answer holds.
-const relistPage = 500
-
 // relist compares what the API server has with what the watch has told.
 func (c *Client) relist(ctx context.Context, changed func(job *batchv1.Job)) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	opts := metav1.ListOptions{LabelSelector: c.selector(), Limit: relistPage}
 	names := map[string]bool{}
 	version := ""
-	for {
-		list, err := c.api.BatchV1().Jobs(c.cfg.Namespace).List(ctx, opts)
-		if err != nil {
-			return err
-		}
+	err := c.pages(ctx, c.selector(), func(list *batchv1.JobList) {
 		if version == "" {
 			version = list.ResourceVersion
 		}
@@ -89,9 +81,9 @@ func (c *Client) relist(ctx context.Context, changed func(job *batchv1.Job)) err
 				changed(job)
 			}
 		}
-		if opts.Continue = list.Continue; opts.Continue == "" {
-			break
-		}
+	})
+	if err != nil {
+		return err
 	}
 	for _, job := range c.cached.removeMissing(names, version) {
 		changed(job)
