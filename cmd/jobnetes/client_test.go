@@ -105,7 +105,7 @@ func runCommand(ctx context.Context, stdin string, args ...string) (stdout, stde
 
 func execute(ctx context.Context, stdin string, out, errOut io.Writer, args ...string) error {
 	root := &cobra.Command{Use: "jobnetes", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(newWorkflowCommand(), newStartCommand(), newExecutionsCommand(), newExecutionCommand(), newCancelCommand(), newLogsCommand(), newOutputCommand())
+	root.AddCommand(newWorkflowCommand(), newStartCommand(), newExecutionsCommand(), newExecutionCommand(), newCancelCommand(), newLogsCommand(), newOutputCommand(), newVerifyCommand())
 	root.SetArgs(args)
 	root.SetIn(strings.NewReader(stdin))
 	root.SetOut(out)

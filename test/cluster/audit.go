@@ -61,6 +61,16 @@ func (c *Cluster) JobWrites(t testing.TB, namespace string) []JobWrite {
 	return writes
 }
 
+// AuditLog gives the path of the API server's audit log, which has the writes to
+// Jobs of all namespaces. The test is skipped where JobWrites skips it.
+func (c *Cluster) AuditLog(t testing.TB) string {
+	t.Helper()
+	if c.dir == "" {
+		t.Skip("needs the API server's audit log, which is only there for a cluster of the test's own: unset KUBECONFIG")
+	}
+	return c.path(auditLog)
+}
+
 // auditEvent is the part that is read of k8s.io/apiserver/pkg/apis/audit/v1.Event.
 type auditEvent struct {
 	Verb                     string

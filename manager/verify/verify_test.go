@@ -1,0 +1,426 @@
+package verify
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/test/machine"
+)
+
+// all is a definition with every type of task.
+var all = workflow(
+	kubeJob("extract", "fan"),
+	parallel("fan", "check", kubeJob("a", "a2")+","+kubeJob("a2", ""), parallel("inner", "", kubeJob("b", ""), kubeJob("c", ""))),
+	branch("check", "size($) == 2", "load"),
+	kubeJob("load", ""))
+
+var (
+	well = map[string]result{"extract": {output: `{"n":1}`}, "a": {output: "{}"}, "a2": {recorded: `{"a":2}`}, "b": {output: `{"b":1}`}, "c": {}, "load": {output: `{"rows":3}`}}
+	// ill is well, with one Job that fails.
+	ill = func(name string) map[string]result {
+		r := map[string]result{name: {reason: "BackoffLimitExceeded", output: `{"partly":1}`}}
+		for n, ok := range well {
+			if n != name {
+				r[n] = ok
+			}
+		}
+		return r
+	}
+)
+
+// populate makes executions of all shapes, none of which is wrong.
+func populate(w *world) {
+	w.run(w.start(all, "{}"), well)
+	for _, name := range []string{"extract", "a", "a2", "c", "load"} {
+		w.run(w.start(all, "{}"), ill(name))
+	}
+	w.run(w.start(workflow(branch("x", "$.n > 1", "y"), kubeJob("y", "")), `{"n": 0}`), nil) // NoBranchTaken
+	w.run(w.start(workflow(branch("x", "$.n > 1", "y"), kubeJob("y", "")), `{}`), nil)       // ConditionError
+	w.run(w.start(workflow(kubeJob("x", "")), `"`+strings.Repeat("x", 200<<10)+`"`), nil)    // InputTooLarge
+	w.run(w.start(workflow(`{"name": "p", "type": "parallel", "task-sets": []}`), "{}"), nil)
+	w.run(w.start(all, "no JSON"), nil) // InvalidInput
+	w.abort(w.start(all, "{}"), "Cancelled")
+	w.abort(w.start(all, "{}"), "InvalidDefinition")
+	half := w.start(all, "{}")
+	w.run(half, map[string]result{"extract": {}, "a": {}, "b": {}})
+	w.release()
+	w.abort(half, "Cancelled")
+	w.sql("INSERT INTO workflow_executions (workflow_id, name, input, wake_at) VALUES (1, 'by hand', '{}', ?)", w.now)
+	id, err := w.ExecutionIDs(w.t.Context(), true, 0, 1)
+	w.must(err)
+	w.run(id[0], well)
+	w.start(all, "{}") // is taken up by the next claim
+	w.run(w.start(all, "{}"), map[string]result{"extract": {}, "a": {}})
+	w.start(all, "{}")
+}
+
+// A system on which nothing is wrong gives no finding, and all is proved. Looking
+// changes nothing.
+func TestClean(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		populate(w)
+		before := checksum(w)
+		for _, change := range []func(*Config){func(*Config) {}, repairing, func(c *Config) { c.All = false }, func(c *Config) { c.ExecutionID = 1 }} {
+			if r := w.verify(change); len(r.Findings) > 0 {
+				t.Errorf("found %+v", r.Findings)
+			}
+		}
+		r := w.verify()
+		if r.Counts.Executions != 18 || r.Counts.Open != 3 || r.Counts.Replayed != 14 || r.Counts.Tasks < 60 || r.Counts.Jobs != len(w.jobs) {
+			t.Errorf("counts %+v", r.Counts)
+		}
+		if a := r.Audit; a.Creates != w.made || a.Launched != w.made || a.Matched != w.made || a.Outside+a.Adopted+a.Unattributed+a.Unreadable != 0 {
+			t.Errorf("audit %+v of %d Jobs", a, w.made)
+		}
+		if len(r.Proved) != 5 || len(r.Unchecked) != 1 {
+			t.Errorf("proved %q, unchecked %q", r.Proved, r.Unchecked)
+		}
+		if after := checksum(w); after != before {
+			t.Error("looking has changed rows")
+		}
+	})
+}
+
+// checksum is all that is in the tables.
+func checksum(w *world) string {
+	var text strings.Builder
+	for _, table := range []string{"workflows", "workflow_versions", "workflow_executions", "task_executions", "execution_events", "secrets", "managers", "task_logs"} {
+		var rows []map[string]any
+		w.must(w.gdb.Table(table).Find(&rows).Error)
+		fmt.Fprintln(&text, table, rows)
+	}
+	return text.String()
+}
+
+// drift is something that goes wrong with a system on which execution 1 has ended
+// and execution 2 runs, held by m1, with the Job of "extract".
+type drift struct {
+	do       func(w *world)
+	want     []Kind
+	what     string // that the first finding says
+	repaired bool
+	wantJobs int // after the repair; 0: as before
+}
+
+var drifts = map[string]drift{
+	"definition changed": {
+		do:   func(w *world) { w.sql(`UPDATE workflow_versions SET definition = '{"name": "w"}'`) },
+		want: []Kind{DefinitionInvalid}, what: "not a valid definition",
+	},
+	"set that is not there": {
+		do:   func(w *world) { w.sql("UPDATE task_executions SET set_index = 7 WHERE task_name = 'c'") },
+		want: []Kind{RowsInconsistent}, what: "part of a set",
+	},
+	"task renamed": {
+		do:   func(w *world) { w.sql("UPDATE task_executions SET task_name = 'a' WHERE workflow_execution_id = 2") },
+		want: []Kind{TaskMissing, TaskUnexpected}, what: `"extract" has no row`,
+	},
+	"attempt doubled": {
+		do: func(w *world) {
+			w.sql("INSERT INTO task_executions (workflow_execution_id, task_name, task_type, attempt, input, started_at) VALUES (2, 'extract', 'kube-job', 2, '{}', ?)", w.now)
+			w.sql("INSERT INTO execution_events (workflow_execution_id, task_execution_id, at, type, actor) SELECT 2, MAX(id), ?, 'TaskStarted', 'x' FROM task_executions", w.now)
+		},
+		want: []Kind{TaskUnexpected}, what: "has another row",
+	},
+	"scheduled with tasks": {
+		do: func(w *world) {
+			w.sql("UPDATE workflow_executions SET status = 0, started_at = NULL WHERE id = 2")
+		},
+		want: []Kind{TaskUnexpected},
+	},
+	"input changed": {
+		do:   func(w *world) { w.sql(`UPDATE task_executions SET input = '{"n":2}' WHERE task_name = 'b'`) },
+		want: []Kind{TaskDiffers}, what: `input is {"n":2} and should be {"n":1}`,
+	},
+	"recorded output not taken": {
+		do:   func(w *world) { w.sql(`UPDATE task_executions SET output = '{}' WHERE task_name = 'a2'`) },
+		want: []Kind{TaskDiffers},
+	},
+	"neighbours unlinked": {
+		do: func(w *world) {
+			w.sql("UPDATE task_executions SET prev_task_execution_id = NULL WHERE task_name = 'a2'")
+		},
+		want: []Kind{TaskDiffers}, what: `prev_task_execution_id is NULL and should be that of "a"`,
+	},
+	"Job renamed in the row": {
+		do:   func(w *world) { w.sql("UPDATE task_executions SET execution_name = 'x' WHERE task_name = 'load'") },
+		want: []Kind{CreateMissing, JobDoubled, LaunchedTwice, TaskDiffers}, what: "execution_name is x", repaired: true, wantJobs: -1,
+	},
+	"output changed": {
+		do:   func(w *world) { w.sql("UPDATE workflow_executions SET output = '{}' WHERE id = 1") },
+		want: []Kind{ExecutionDiffers}, what: "its output is {}",
+	},
+	"ended too early": {
+		do: func(w *world) {
+			w.sql("UPDATE workflow_executions SET status = 2, ended_at = ?, wake_at = NULL, lease_owner = NULL, lease_until = NULL WHERE id = 2", w.now)
+			w.sql("INSERT INTO execution_events (workflow_execution_id, at, type, actor) VALUES (2, ?, 'ExecutionSucceeded', 'x')", w.now)
+		},
+		want: []Kind{ExecutionDiffers, TaskRunsOn},
+	},
+	"event deleted": {
+		do:   func(w *world) { w.sql("DELETE FROM execution_events WHERE type = 'ExecutionSucceeded'") },
+		want: []Kind{EventMissing}, what: "ExecutionSucceeded",
+	},
+	"event doubled": {
+		do: func(w *world) {
+			w.sql("INSERT INTO execution_events (workflow_execution_id, task_execution_id, at, type, actor) SELECT workflow_execution_id, task_execution_id, at, type, actor FROM execution_events WHERE type = 'TaskSucceeded' AND workflow_execution_id = 1 ORDER BY id DESC LIMIT 1")
+		},
+		want: []Kind{EventUnexpected}, what: "for the second time",
+	},
+	"event of what has not happened": {
+		do: func(w *world) {
+			w.sql("INSERT INTO execution_events (workflow_execution_id, task_execution_id, at, type, actor) VALUES (2, ?, ?, 'TaskFailed', 'x')", w.task(2, "extract").ID, w.now)
+		},
+		want: []Kind{EventUnexpected}, what: "has not happened",
+	},
+	"events out of order": {
+		do: func(w *world) {
+			w.sql("UPDATE execution_events SET type = CASE type WHEN 'TaskStarted' THEN 'TaskSucceeded' WHEN 'TaskSucceeded' THEN 'TaskStarted' END WHERE task_execution_id = ?", w.task(1, "load").ID)
+		},
+		want: []Kind{EventOrder}, what: "comes after",
+	},
+	"no manager": {
+		do: func(w *world) {
+			w.sql("UPDATE workflow_executions SET wake_at = ?, lease_until = ? WHERE id = 2", w.now.Add(-time.Hour), w.now.Add(-time.Hour))
+			w.start(all, "{}")
+		},
+		want: []Kind{NoManager}, what: "none was ever seen",
+	},
+	"manager hangs": {
+		do: func(w *world) {
+			w.sql("UPDATE workflow_executions SET wake_at = ?, lease_until = ? WHERE id = 2", w.now.Add(-time.Hour), w.now.Add(-time.Hour))
+			w.sql("INSERT INTO managers (owner, seen_at) VALUES ('m2', ?)", w.now)
+		},
+		want: []Kind{NotClaimed}, what: "held by m1",
+	},
+	"wakes late": {
+		do: func(w *world) {
+			w.release()
+			w.sql("UPDATE workflow_executions SET wake_at = ? WHERE id = 2", w.now.AddDate(1, 0, 0))
+		},
+		want: []Kind{WakesLate}, what: "held by nobody", repaired: true,
+	},
+	"held for a year": {
+		do: func(w *world) {
+			w.sql("UPDATE workflow_executions SET wake_at = ?, lease_until = ? WHERE id = 2", w.now.AddDate(1, 0, 0), w.now.AddDate(1, 0, 0))
+		},
+		want: []Kind{WakesLate}, what: "held by m1",
+	},
+	"Job never created": {
+		do: func(w *world) {
+			delete(w.jobs, *w.task(2, "extract").ExecutionName)
+			w.sql("UPDATE task_executions SET job_uid = NULL, started_at = ? WHERE workflow_execution_id = 2", w.now.Add(-time.Hour))
+		},
+		want: []Kind{JobNotCreated}, what: "has no Job yet",
+	},
+	"Job's end not seen": {
+		do: func(w *world) {
+			w.end(*w.task(2, "extract").ExecutionName)
+			w.now = w.now.Add(moveGrace + time.Second)
+		},
+		want: []Kind{JobEndNotSeen},
+	},
+	"Job deleted": {
+		do:   func(w *world) { delete(w.jobs, *w.task(2, "extract").ExecutionName) },
+		want: []Kind{JobGone}, what: "is gone",
+	},
+	"Job replaced": {
+		do: func(w *world) {
+			t := w.task(2, "extract")
+			w.jobs[*t.ExecutionName].UID = "another"
+		},
+		want: []Kind{JobDoubled, JobGone}, repaired: true, wantJobs: -1,
+	},
+	"orphan": {
+		do: func(w *world) {
+			w.create("orphan", labels(&dao.TaskExecution{ID: 999, WorkflowExecutionID: 999, Attempt: 1}))
+		},
+		want: []Kind{CreatedUnknown, JobOrphan}, repaired: true, wantJobs: -1,
+	},
+	"Job copied": {
+		do:   func(w *world) { w.create("copy", labels(w.task(2, "extract"))) },
+		want: []Kind{JobDoubled, LaunchedTwice}, repaired: true, wantJobs: -1,
+	},
+	"label changed": {
+		do: func(w *world) {
+			l := labels(w.task(2, "extract"))
+			l["jobnetes.dev/execution-id"] = "77"
+			w.jobs[*w.task(2, "extract").ExecutionName].Labels = l
+		},
+		want: []Kind{JobRelabelled}, what: `is "77" and should be "2"`,
+	},
+	"installation's label removed": {
+		do:   func(w *world) { w.jobs[*w.task(2, "extract").ExecutionName].Labels = nil },
+		want: []Kind{JobRelabelled}, what: "no manager sees it",
+	},
+	"Job runs on": {
+		do: func(w *world) {
+			name := *w.task(1, "load").ExecutionName
+			w.jobs[name].Status.Conditions = nil
+			w.now = w.now.Add(moveGrace + time.Second)
+		},
+		want: []Kind{JobRunsOn}, repaired: true, wantJobs: -1,
+	},
+	"launched twice": {
+		do: func(w *world) {
+			t := w.task(1, "load")
+			w.note("delete", *t.ExecutionName, 200, nil)
+			w.sql("UPDATE task_executions SET job_uid = ? WHERE id = ?", w.create(*t.ExecutionName, labels(t)).UID, t.ID)
+		},
+		want: []Kind{LaunchedTwice}, what: "created 2 times",
+	},
+	"creation not in the log": {
+		do: func(w *world) {
+			name := *w.task(1, "b").ExecutionName
+			w.audit = slices.DeleteFunc(w.audit, func(line string) bool { return strings.Contains(line, `"`+name+`"`) })
+		},
+		want: []Kind{CreateMissing}, what: "has no creation of it",
+	},
+}
+
+// Each kind of drift is found, and told; what can be repaired is, once and for all.
+func TestDrift(t *testing.T) {
+	t.Parallel()
+	for name, tc := range drifts {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, w *world) {
+				if !strings.HasSuffix(t.Name(), "sqlite") {
+					machine.Slow(t) // some thirty databases
+				}
+				w.run(w.start(all, "{}"), well)
+				w.run(w.start(all, "{}"), nil)
+				tc.do(w)
+				before, jobs := checksum(w), len(w.jobs)
+				r := w.verify()
+				if got := kinds(r); !slices.Equal(got, tc.want) {
+					t.Fatalf("found %v, want %v: %+v", got, tc.want, r.Findings)
+				}
+				if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return strings.Contains(f.What, tc.what) }) {
+					t.Errorf("found %+v, want %q", r.Findings, tc.what)
+				}
+				if r.Left() != len(r.Findings) || checksum(w) != before || len(w.jobs) != jobs {
+					t.Error("it was changed without being asked to be")
+				}
+				r = w.verify(repairing)
+				if repaired := r.Left() < len(r.Findings); repaired != tc.repaired {
+					t.Fatalf("repaired: %t, want %t: %+v", repaired, tc.repaired, r.Findings)
+				}
+				if !tc.repaired && checksum(w) != before || len(w.jobs) != jobs+tc.wantJobs {
+					t.Errorf("the repair changed what it should not: %d Jobs, had %d", len(w.jobs), jobs)
+				}
+				left := r.Left()
+				if r = w.verify(); len(r.Findings) > left && !slices.Contains(kinds(r), JobGone) {
+					t.Errorf("after the repair found %+v", r.Findings)
+				}
+			})
+		})
+	}
+}
+
+// Every kind is found by a test, has advice, and is documented.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	found := map[Kind]bool{CheckPanicked: true} // TestPanic
+	for _, tc := range drifts {
+		for _, k := range tc.want {
+			found[k] = true
+		}
+	}
+	docs, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, a := range advices() {
+		if !found[k] || a.why == "" || a.do == "" || !strings.Contains(string(docs), "`"+string(k)+"`") {
+			t.Errorf("%s: found by a test: %t; it has to have advice, and to be in docs/operations.md", k, found[k])
+		}
+		delete(found, k)
+	}
+	if len(found) > 0 {
+		t.Errorf("no advice for %v", found)
+	}
+}
+
+// What is so only for a moment is not reported.
+func TestSecondLook(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.run(w.start(all, "{}"), well)
+		w.run(w.start(all, "{}"), nil)
+		name := *w.task(2, "extract").ExecutionName
+		j := w.jobs[name]
+		delete(w.jobs, name)
+		w.create("orphan", labels(&dao.TaskExecution{ID: 999, WorkflowExecutionID: 999, Attempt: 1}))
+		w.audit = w.audit[:len(w.audit)-1]
+		w.meanwhile = func() { w.jobs[name] = j; delete(w.jobs, "orphan") }
+		if r := w.verify(); len(r.Findings) > 0 {
+			t.Errorf("found %+v", r.Findings)
+		}
+	})
+}
+
+// New executions that wait while all managers hold what they may are not drift, nor
+// is a task that waits for its turn.
+func TestWaiting(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.run(w.start(all, "{}"), nil)
+		w.start(all, "{}")
+		delete(w.jobs, *w.task(1, "extract").ExecutionName)
+		w.sql("UPDATE task_executions SET job_uid = NULL, slot = 0 WHERE workflow_execution_id = 1")
+		w.now = w.now.Add(8 * time.Minute) // the lease is for 10
+		if r := w.verify(); len(r.Findings) > 0 {
+			t.Errorf("found %+v", r.Findings)
+		}
+	})
+}
+
+// A repair is in the history of the execution.
+func TestRepairIsNoted(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.run(w.start(all, "{}"), well)
+		w.run(w.start(all, "{}"), nil)
+		w.create("copy", labels(w.task(2, "extract")))
+		w.release()
+		w.sql("UPDATE workflow_executions SET wake_at = ? WHERE id = 2", w.now.AddDate(1, 0, 0))
+		w.verify(repairing)
+		events, err := w.Events(t.Context(), 2, 0, 100)
+		w.must(err)
+		var got []string
+		for _, e := range events {
+			if e.Actor == "verify by test" {
+				got = append(got, string(e.Type)+" "+e.TaskName)
+			}
+		}
+		slices.Sort(got)
+		if want := []string{"ExecutionWoken ", "JobDeleted extract"}; !slices.Equal(got, want) {
+			t.Errorf("events %q, want %q", got, want)
+		}
+		e, err := w.Execution(t.Context(), 2)
+		w.must(err)
+		if !e.WakeAt.Equal(w.now) {
+			t.Errorf("it is woken at %s, want %s", e.WakeAt, w.now)
+		}
+	})
+}
+
+// A panic over one execution keeps no other from being checked.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	l := New(Config{}, nil, nil, nil).newLook()
+	if err := l.execution(t.Context(), &dao.History{Tasks: []*dao.TaskExecution{nil}}); err != nil || l.findings[0].Kind != CheckPanicked {
+		t.Errorf("%v, %+v", err, l.findings)
+	}
+}
+
+func TestNoSuchExecution(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		_, err := New(Config{ExecutionID: 7}, w.Store, w.Store, nil).Run(t.Context(), nil)
+		if err == nil || !strings.Contains(err.Error(), "execution 7: not found") {
+			t.Errorf("%v", err)
+		}
+	})
+}
