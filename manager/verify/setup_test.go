@@ -22,6 +22,7 @@ import (
 	"github.com/jobnetes/jobnetes/manager/engine"
 	"github.com/jobnetes/jobnetes/manager/kube"
 	language "github.com/jobnetes/jobnetes/schema"
+	"github.com/jobnetes/jobnetes/test/machine"
 	"github.com/jobnetes/jobnetes/test/mariadb"
 )
 
@@ -54,6 +55,9 @@ func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 	t.Run("mariadb", func(t *testing.T) {
 		t.Parallel()
+		if strings.HasPrefix(t.Name(), "TestDrift/") {
+			machine.Slow(t) // a database for each kind of drift
+		}
 		test(t, newWorld(t, db.Config{Driver: db.MySQL, DSN: mariadb.Database(t)}))
 	})
 }

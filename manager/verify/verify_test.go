@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
-	"github.com/jobnetes/jobnetes/test/machine"
 )
 
 // all is a definition with every type of task.
@@ -289,9 +288,6 @@ func TestDrift(t *testing.T) {
 	for name, tc := range drifts {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, w *world) {
-				if !strings.HasSuffix(t.Name(), "sqlite") {
-					machine.Slow(t) // some thirty databases
-				}
 				w.run(w.start(all, "{}"), well)
 				w.run(w.start(all, "{}"), nil)
 				tc.do(w)
