@@ -52,7 +52,7 @@ type bundle struct {
 }
 
 // setupStore returns a store on a fresh database.
-func setupStore(t *testing.T) *dao.Store {
+func setupStore(t testing.TB) *dao.Store {
 	t.Helper()
 	gdb, err := db.Open(t.Context(), db.Config{Driver: db.SQLite, Path: filepath.Join(t.TempDir(), "test.db")})
 	if err != nil {
@@ -137,13 +137,13 @@ func startWorkflow(t *testing.T, b *bundle, req *pb.WorkflowStartRequest) uint64
 
 // mover moves an execution as the manager that holds its lease does.
 type mover struct {
-	t         *testing.T
+	t         testing.TB
 	store     *dao.Store
 	lease     dao.Lease
 	execution dao.WorkflowExecution
 }
 
-func claim(t *testing.T, store *dao.Store, executionID uint64) *mover {
+func claim(t testing.TB, store *dao.Store, executionID uint64) *mover {
 	t.Helper()
 	leases, err := store.Claim(t.Context(), "manager-1", start.Add(time.Second), start.Add(time.Hour), 100)
 	if err != nil {
