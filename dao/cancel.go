@@ -71,20 +71,17 @@ func (s *Store) ClaimCancelled(ctx context.Context, owner string, now, until tim
 	if err != nil {
 		return nil, translate(err, "look for executions to cancel")
 	}
-	var leases []Lease
+	var (
+		leases []Lease
+		free   []uint64
+	)
 	for _, e := range found {
 		if e.LeaseOwner != nil && *e.LeaseOwner == owner {
 			leases = append(leases, Lease{ExecutionID: e.ID, Owner: owner, Epoch: e.LeaseEpoch, Until: *e.LeaseUntil})
-			continue
-		}
-		res := s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET lease_owner = ?, lease_epoch = lease_epoch + 1, lease_until = ?, wake_at = ? "+
-			"WHERE id = ? AND lease_epoch = ? AND wake_at <= ?", owner, micros(until), micros(until), e.ID, e.LeaseEpoch, micros(now))
-		if res.Error != nil {
-			return leases, translate(res.Error, "claim execution %d to cancel it", e.ID)
-		}
-		if res.RowsAffected == 1 { // else another manager was faster
-			leases = append(leases, Lease{ExecutionID: e.ID, Owner: owner, Epoch: e.LeaseEpoch + 1, Until: micros(until)})
+		} else {
+			free = append(free, e.ID)
 		}
 	}
-	return leases, nil
+	taken, err := s.claimThese(ctx, owner, free, now, until)
+	return append(leases, taken...), err
 }

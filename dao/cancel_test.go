@@ -1,7 +1,9 @@
 package dao
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,7 +74,7 @@ func TestClaimCancelled(t *testing.T) {
 		until := now.Add(time.Minute)
 		w := s.workflow(t)
 		held := s.execution(t, w)
-		if leases, err := s.Claim(ctx, "m1", now, until, 1); err != nil || len(leases) != 1 {
+		if leases, err := s.ClaimScheduled(ctx, "m1", now, until, 1); err != nil || len(leases) != 1 {
 			t.Fatalf("Claim: %v, %v", leases, err)
 		}
 		free, other := s.execution(t, w), s.execution(t, w)
@@ -91,18 +93,19 @@ func TestClaimCancelled(t *testing.T) {
 			limit       int
 			want        []Lease
 		}{
-			{"another's", "m2", now, 1, []Lease{{free, "m2", 1, later}}},
-			{"its own", "m1", now, 10, []Lease{{held, "m1", 1, until}}},
-			{"its own again", "m2", now, 10, []Lease{{free, "m2", 1, later}}},
-			{"after the lease", "m2", until, 10, []Lease{{held, "m2", 2, later}, {free, "m2", 1, later}}},
+			{"another's", "m2", now, 1, []Lease{{ExecutionID: free, Owner: "m2", Epoch: 1, Until: later}}},
+			{"its own", "m1", now, 10, []Lease{{ExecutionID: held, Owner: "m1", Epoch: 1, Until: until}}},
+			{"its own again", "m2", now, 10, []Lease{{ExecutionID: free, Owner: "m2", Epoch: 1, Until: later}}},
+			{"after the lease", "m2", until, 10, []Lease{{ExecutionID: held, Owner: "m2", Epoch: 2, Until: later}, {ExecutionID: free, Owner: "m2", Epoch: 1, Until: later}}},
 			{"nobody's any more", "m1", now, 10, nil},
 		} {
 			got, err := s.ClaimCancelled(ctx, tc.owner, tc.now, later, tc.limit)
 			if err != nil || len(got) != len(tc.want) {
 				t.Fatalf("%s: %v, %v, want %v", tc.name, got, err, tc.want)
 			}
+			slices.SortFunc(got, func(a, b Lease) int { return cmp.Compare(a.ExecutionID, b.ExecutionID) })
 			for i, l := range got {
-				l.Until = micros(l.Until)
+				l = Lease{ExecutionID: l.ExecutionID, Owner: l.Owner, Epoch: l.Epoch, Until: micros(l.Until)}
 				want := tc.want[i]
 				want.Until = micros(want.Until)
 				if l != want {

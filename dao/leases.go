@@ -14,42 +14,13 @@ type Lease struct {
 	Owner       string
 	Epoch       uint64
 	Until       time.Time
-}
-
-// Claim takes at most limit executions that nobody holds, or whose lease has
-// run out, longest waiting first, and leases them to owner until that time.
-// Several managers may claim at once: each execution goes to one of them.
-func (s *Store) Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]Lease, error) {
-	var candidates []candidate
-	// One index range, however many executions have ended: those have no wake_at.
-	err := s.db.WithContext(ctx).Table("workflow_executions").Select("id, lease_epoch").
-		Where("wake_at <= ?", micros(now)).Order("wake_at, id").Limit(limit).Find(&candidates).Error
-	if err != nil {
-		return nil, translate(err, "look for executions to claim")
-	}
-	return s.take(ctx, candidates, owner, now, until)
-}
-
-// candidate is an execution to be claimed, as it was seen.
-type candidate struct {
-	ID         uint64
-	LeaseEpoch uint64
-}
-
-// take claims those candidates that are still to be had.
-func (s *Store) take(ctx context.Context, candidates []candidate, owner string, now, until time.Time) ([]Lease, error) {
-	var leases []Lease
-	for _, c := range candidates {
-		res := s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET lease_owner = ?, lease_epoch = lease_epoch + 1, lease_until = ?, wake_at = ? "+
-			"WHERE id = ? AND lease_epoch = ? AND wake_at <= ?", owner, micros(until), micros(until), c.ID, c.LeaseEpoch, micros(now))
-		if res.Error != nil {
-			return leases, translate(res.Error, "claim execution %d", c.ID)
-		}
-		if res.RowsAffected == 1 { // else another manager was faster
-			leases = append(leases, Lease{ExecutionID: c.ID, Owner: owner, Epoch: c.LeaseEpoch + 1, Until: micros(until)})
-		}
-	}
-	return leases, nil
+	// Takeovers is how many holders the execution has lost, one after the other,
+	// since it last got on; Strikes is how many of them in the midst of a pass that
+	// was noted by SetStrikes.
+	Takeovers, Strikes uint32
+	// Lost is the holder that this claim took it over from; empty if it was given
+	// back or has had none, or if the lease is from Renew.
+	Lost string
 }
 
 // Renew extends every lease that owner holds, and returns them: one that the
@@ -63,14 +34,51 @@ func (s *Store) Renew(ctx context.Context, owner string, until time.Time) ([]Lea
 		if res.Error != nil {
 			return res.Error
 		}
-		return tx.Table("workflow_executions").Select("id AS execution_id, lease_owner AS owner, lease_epoch AS epoch, lease_until AS until").
+		// Nothing but numbers is read, which can always be: one row must not cost
+		// all leases.
+		return tx.Table("workflow_executions").Select("id AS execution_id, lease_epoch AS epoch, takeovers, strikes").
 			Where("lease_owner = ?", owner).Order("id").Find(&leases).Error
 	})
+	for i := range leases {
+		leases[i].Owner, leases[i].Until = owner, micros(until)
+	}
 	return leases, translate(err, "renew the leases of %s", owner)
 }
 
-// ReleaseAll gives every lease of owner back, at shutdown.
-func (s *Store) ReleaseAll(ctx context.Context, owner string, now time.Time) error {
-	err := s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET lease_owner = NULL, lease_until = NULL, wake_at = ? WHERE lease_owner = ?", micros(now), owner).Error
-	return translate(err, "release the leases of %s", owner)
+// releaseBatch is how many leases one statement gives back.
+const releaseBatch = 200
+
+// Release gives leases back, so that others may claim the executions at once.
+// One that is no longer in force stays as it is.
+func (s *Store) Release(ctx context.Context, leases []Lease, now time.Time) error {
+	if len(leases) == 0 {
+		return nil
+	}
+	at := micros(now)
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		for rest := leases; len(rest) > 0; rest = rest[min(releaseBatch, len(rest)):] {
+			var (
+				ids  []uint64
+				each [][]any
+			)
+			for _, l := range rest[:min(releaseBatch, len(rest))] {
+				ids, each = append(ids, l.ExecutionID), append(each, []any{l.ExecutionID, l.Owner, l.Epoch})
+			}
+			err := tx.Exec("UPDATE workflow_executions SET lease_owner = NULL, lease_until = NULL, wake_at = ? "+
+				"WHERE id IN ? AND (id, lease_owner, lease_epoch) IN ?", at, ids, each).Error
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return translate(err, "give back %d leases of %s", len(leases), leases[0].Owner)
+}
+
+// SetStrikes notes how many holders an execution has lost in the midst of a pass.
+// ErrConflict if l is no longer in force.
+func (s *Store) SetStrikes(ctx context.Context, l Lease, strikes uint32) error {
+	err := one(s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET strikes = ? WHERE id = ? AND lease_owner = ? AND lease_epoch = ?",
+		strikes, l.ExecutionID, l.Owner, l.Epoch))
+	return translate(err, "note a pass over execution %d", l.ExecutionID)
 }

@@ -71,7 +71,7 @@ func (s bundle) execution(t *testing.T, workflowID uint64) uint64 {
 func (s bundle) claimed(t *testing.T) (Lease, *WorkflowExecution) {
 	t.Helper()
 	id := s.execution(t, s.workflow(t))
-	leases, err := s.Claim(t.Context(), "m1", now, now.Add(time.Minute), 10)
+	leases, err := s.ClaimScheduled(t.Context(), "m1", now, now.Add(time.Minute), 10)
 	if err != nil || len(leases) != 1 {
 		t.Fatalf("Claim: %v, %v", leases, err)
 	}

@@ -17,7 +17,7 @@ func (s bundle) waitingFor(t *testing.T, workflowID uint64, priority int32, name
 	if err != nil {
 		t.Fatal(err)
 	}
-	leases, err := s.Claim(t.Context(), "m1", now, now.Add(time.Minute), 10)
+	leases, err := s.ClaimScheduled(t.Context(), "m1", now, now.Add(time.Minute), 10)
 	if err != nil || len(leases) != 1 {
 		t.Fatalf("Claim: %v, %v", leases, err)
 	}

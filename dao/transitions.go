@@ -58,7 +58,8 @@ func commitExecution(tx *gorm.DB, l Lease, e *WorkflowExecution, ts []Transition
 	if slices.ContainsFunc(ts, func(t Transition) bool { return t.Type == EventExecutionStarted }) {
 		from = from[:1]
 	}
-	set := "status = ?, output = ?, error_msg = ?, started_at = ?, ended_at = ?, updated_at = ?"
+	// It gets on, so whatever its holders have died of, it was not this.
+	set := "status = ?, output = ?, error_msg = ?, started_at = ?, ended_at = ?, updated_at = ?, takeovers = 0, strikes = 0"
 	if e.Status.Ended() {
 		set += ", lease_owner = NULL, lease_until = NULL, wake_at = NULL, cancel_requested_at = NULL, cancel_requested_by = NULL, cancel_reason = NULL"
 	}

@@ -8,25 +8,24 @@ import (
 
 // turn is a place in the order in which Jobs run under a limit.
 type turn struct {
-	QueueRank  int32
-	ID         uint64 // of the execution
-	LeaseEpoch uint64
-	WakeAt     time.Time
+	QueueRank int32
+	ID        uint64 // of the execution
+	WakeAt    time.Time
 }
 
 func (t turn) compare(o turn) int {
 	return cmp.Or(cmp.Compare(t.QueueRank, o.QueueRank), cmp.Compare(t.ID, o.ID))
 }
 
-// ClaimInTurn takes scheduled executions, at most limit of them, and leases them to
-// owner until that time: of all tasks that wait for a slot in the namespace and all
+// ClaimInTurn takes scheduled executions that are free since due, or before, at most
+// limit of them, and leases them to owner until that time: of all tasks that wait for a slot in the namespace and all
 // executions that are still to begin, in their order, only the first ahead are
 // taken up, so that others wait in the database.
-func (s *Store) ClaimInTurn(ctx context.Context, owner, namespace string, now, until time.Time, ahead, limit int) ([]Lease, error) {
+func (s *Store) ClaimInTurn(ctx context.Context, owner, namespace string, due, until time.Time, ahead, limit int) ([]Lease, error) {
 	db := s.db.WithContext(ctx)
 	var waiting, scheduled []turn
 	// In this order, so that one that begins in between is counted twice, not never.
-	err := db.Table("workflow_executions").Select("queue_rank, id, lease_epoch, wake_at").Where("status = ?", ExecutionScheduled).
+	err := db.Table("workflow_executions").Select("queue_rank, id, wake_at").Where("status = ?", ExecutionScheduled).
 		Order("queue_rank, id").Limit(ahead).Find(&scheduled).Error
 	if err != nil {
 		return nil, translate(err, "look for scheduled executions")
@@ -35,30 +34,18 @@ func (s *Store) ClaimInTurn(ctx context.Context, owner, namespace string, now, u
 	if err != nil {
 		return nil, translate(err, "look for tasks that wait for a slot")
 	}
-	var candidates []candidate
+	var ids []uint64
 	before := 0 // of those that wait
 	for i, t := range scheduled {
 		for before < len(waiting) && waiting[before].compare(t) < 0 {
 			before++
 		}
-		if i+before >= ahead || len(candidates) == limit {
+		if i+before >= ahead || len(ids) == limit {
 			break
 		}
-		if !t.WakeAt.After(micros(now)) { // else somebody has it, and is about to begin it
-			candidates = append(candidates, candidate{t.ID, t.LeaseEpoch})
+		if !t.WakeAt.After(micros(due)) { // else somebody has it, and is about to begin it
+			ids = append(ids, t.ID)
 		}
 	}
-	return s.take(ctx, candidates, owner, now, until)
-}
-
-// ClaimRunning takes at most limit executions that run and whose lease has run out
-// or was given back, longest waiting first, and leases them to owner until that time.
-func (s *Store) ClaimRunning(ctx context.Context, owner string, now, until time.Time, limit int) ([]Lease, error) {
-	var candidates []candidate
-	err := s.db.WithContext(ctx).Table("workflow_executions").Select("id, lease_epoch").
-		Where("status = ? AND wake_at <= ?", ExecutionRunning, micros(now)).Order("wake_at, id").Limit(limit).Find(&candidates).Error
-	if err != nil {
-		return nil, translate(err, "look for running executions to claim")
-	}
-	return s.take(ctx, candidates, owner, now, until)
+	return s.claimThese(ctx, owner, ids, due, until)
 }

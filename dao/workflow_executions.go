@@ -173,6 +173,28 @@ func (s *Store) Execution(ctx context.Context, id uint64) (WorkflowExecution, er
 	return e, translate(err, "read execution %d", id)
 }
 
+// OpenRows returns what it takes to fail an execution, however large it is: its
+// row and those of its running tasks, without what they were given and have sent.
+func (s *Store) OpenRows(ctx context.Context, id uint64) (WorkflowExecution, []*TaskExecution, error) {
+	var (
+		e  WorkflowExecution
+		ts []*TaskExecution
+	)
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		ts = nil
+		if err := tx.Select(executionSummary).Joins(executionJoins).Where("workflow_executions.id = ?", id).Take(&e).Error; err != nil {
+			return err
+		}
+		return tx.Select("id, workflow_execution_id, execution_name, task_name, task_type, status, recorded_rev, job_uid, started_at").
+			Where("workflow_execution_id = ? AND status = ?", id, TaskRunning).Order("id").Find(&ts).Error
+	})
+	e.Output = emptyJSON
+	for _, t := range ts {
+		t.Output = emptyJSON
+	}
+	return e, ts, translate(err, "read the open rows of execution %d", id)
+}
+
 // ExecutionFilter selects executions for a list.
 type ExecutionFilter struct {
 	WorkflowID uint64            // 0: all

@@ -44,6 +44,9 @@ func (m *Manager) findCancelled(ctx context.Context) {
 		m.mu.Unlock()
 		m.queue.add(l.ExecutionID)
 	}
+	if ctx.Err() != nil { // the manager has begun to stop, and may have handed over all else
+		m.handBack(ctx, leases)
+	}
 }
 
 // errCancelled is why an execution is not to go on though it could.

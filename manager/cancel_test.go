@@ -58,13 +58,14 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// toCancel expects the execution to be read n times, with a request to cancel it.
+// toCancel expects n passes over the execution, with a request to cancel it.
 func (m *mocked) toCancel(n int, tasks func() []*dao.TaskExecution) {
 	owner, at, by := "m1", m.now, "user ann"
-	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Times(n).DoAndReturn(func(context.Context, uint64) (dao.WorkflowExecution, error) {
-		return dao.WorkflowExecution{ID: 1, WorkflowName: "w", Input: "{}", Output: "{}", LeaseOwner: &owner, LeaseEpoch: 1, CancelRequestedAt: &at, CancelRequestedBy: &by}, nil
+	row := dao.WorkflowExecution{ID: 1, WorkflowName: "w", Input: "{}", Output: "{}", LeaseOwner: &owner, LeaseEpoch: 1, CancelRequestedAt: &at, CancelRequestedBy: &by}
+	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Times(n).Return(row, nil)
+	m.store.EXPECT().OpenRows(gomock.Any(), uint64(1)).Times(n).DoAndReturn(func(context.Context, uint64) (dao.WorkflowExecution, []*dao.TaskExecution, error) {
+		return row, tasks(), nil
 	})
-	m.store.EXPECT().Tasks(gomock.Any(), uint64(1)).AnyTimes().DoAndReturn(func(context.Context, uint64) ([]*dao.TaskExecution, error) { return tasks(), nil })
 }
 
 func noTasks() []*dao.TaskExecution { return nil }
@@ -106,7 +107,7 @@ func TestCancelDoesNotWait(t *testing.T) {
 
 	m.finds(dao.Lease{ExecutionID: 1, Owner: "m1", Epoch: 1})
 	m.findCancelled(t.Context())
-	m.toCancel(2, noTasks)
+	m.toCancel(1, noTasks)
 	m.isCancelled(t, nil)
 	m.reconcile(t.Context(), 1)
 	if m.holds(1) {
@@ -118,11 +119,11 @@ func TestCancelDoesNotWait(t *testing.T) {
 func TestCancelMeetsARecord(t *testing.T) {
 	t.Parallel()
 	m := newMocked(t)
-	m.toCancel(4, noTasks)
+	m.toCancel(2, noTasks)
 	first := m.isCancelled(t, fmt.Errorf("end task 5: %w", dao.ErrConflict))
 	m.isCancelled(t, nil).After(first)
 	for range 2 {
-		id, ok := m.queue.tryTake()
+		id, ok := m.queue.tryTake(trusted)
 		if !ok {
 			t.Fatal("the execution does not wait for a worker")
 		}
@@ -166,7 +167,7 @@ func TestCancelledJob(t *testing.T) {
 			t.Parallel()
 			m := newMocked(t)
 			job := "w-a-5-1"
-			m.toCancel(2, func() []*dao.TaskExecution {
+			m.toCancel(1, func() []*dao.TaskExecution {
 				return []*dao.TaskExecution{{ID: 5, TaskName: "a", TaskType: "kube-job", ExecutionName: &job, JobUID: tc.noted}}
 			})
 			m.isCancelled(t, nil)
@@ -196,7 +197,7 @@ func TestCancelWithLogsThatHang(t *testing.T) {
 		m.cfg.KeptLogBytes = 1 << 16
 		const jobs = 50
 		uid := "u1"
-		m.toCancel(2, func() (tasks []*dao.TaskExecution) {
+		m.toCancel(1, func() (tasks []*dao.TaskExecution) {
 			for i := range jobs {
 				name := fmt.Sprintf("job-%d", i+1)
 				tasks = append(tasks, &dao.TaskExecution{ID: uint64(i + 1), TaskName: name, TaskType: "kube-job", ExecutionName: &name, JobUID: &uid})

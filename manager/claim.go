@@ -16,59 +16,90 @@ const (
 	passTimeout = 20 * time.Second
 )
 
-// poll claims what can be claimed and puts all that is held into the queue:
-// whatever a lost event has missed is found here. With a limit on running Jobs,
-// scheduled executions are claimed in their turn.
+// poll puts all that is held into the queue, for whatever a lost event has missed,
+// and claims what can be claimed: as much as the workers get through, so that what
+// they do not is left to other managers. With a limit on running Jobs, scheduled
+// executions are claimed in their turn.
 func (m *Manager) poll(ctx context.Context) {
 	m.callTurns()
-	m.mu.Lock()
-	ids := make([]uint64, 0, len(m.held))
-	for id := range m.held {
-		ids = append(ids, id)
+	for _, h := range m.all() {
+		m.queue.add(h.lease.ExecutionID)
 	}
-	m.mu.Unlock()
-	for _, id := range ids {
-		m.queue.add(id)
-	}
-	for room := m.cfg.MaxExecutions - len(ids); room > 0; {
-		batch := min(room, claimBatch)
-		if m.claim(ctx, batch) < batch {
-			return
-		}
-		room -= batch
+	patience, cancel := context.WithTimeout(ctx, m.cfg.PollInterval)
+	defer cancel()
+	for m.claimDue(ctx) && m.queue.drained(patience) {
 	}
 }
 
-// claim takes at most limit executions and returns how many they were.
-func (m *Manager) claim(ctx context.Context, limit int) int {
+// claimDue claims at most a batch, and says whether there may be more.
+func (m *Manager) claimDue(ctx context.Context) (more bool) {
 	pass, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	now := m.cfg.Now()
-	claim := m.store.Claim
-	if m.limited() {
-		claim = m.store.ClaimRunning
+	d, err := m.store.Due(pass, m.cfg.Owner, now, now.Add(-m.cfg.Lease))
+	if err != nil {
+		m.claimFailed(ctx, err)
+		return false
 	}
-	leases, err := claim(pass, m.cfg.Owner, now, now.Add(m.cfg.Lease), limit)
-	m.holdClaimed(ctx, leases, err)
-	return len(leases)
+	m.mu.Lock()
+	m.others = others{d.Others, d.OthersHeld}
+	m.mu.Unlock()
+	due := m.leaveToOthers(now)
+	n := 0
+	if d.Running { // first: their Jobs wait to be looked at
+		n = m.claim(ctx, m.store.ClaimRunning, due)
+	}
+	if d.Scheduled && !m.limited() {
+		n += m.claim(ctx, m.store.ClaimScheduled, due)
+	}
+	if n > 0 && due.Before(now) {
+		m.keepAll(now)
+	}
+	if n > 0 && d.Others > 0 {
+		m.heartbeat(ctx) // so that their shares are right
+	}
+	return n >= claimBatch
 }
 
-// holdClaimed takes up what was claimed before there was an error, if there was one.
-func (m *Manager) holdClaimed(ctx context.Context, leases []dao.Lease, err error) {
-	if err != nil && ctx.Err() == nil { // a pass that timed out is an error, too; one cut off by the end is not
-		m.log.ErrorContext(ctx, "claiming failed: executions wait until it succeeds", "error", err)
+// claim takes executions that wait since due, or before, and returns how many
+// they were.
+func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error), due time.Time) int {
+	limit := min(claimBatch, m.cfg.MaxExecutions-m.count())
+	if limit <= 0 {
+		return 0
+	}
+	pass, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	leases, err := from(pass, m.cfg.Owner, due, m.cfg.Now().Add(m.cfg.Lease), limit)
+	if err != nil {
+		m.claimFailed(ctx, err)
+		return 0
 	}
 	for _, l := range leases {
 		m.hold(l)
+	}
+	if ctx.Err() != nil { // the manager has begun to stop, and may have handed over all else
+		m.handBack(ctx, leases)
+	}
+	return len(leases)
+}
+
+// claimFailed logs an error. A pass that timed out is one, too; one cut off by the
+// end is not.
+func (m *Manager) claimFailed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		m.log.ErrorContext(ctx, "claiming failed: executions wait until it succeeds", "error", err)
 	}
 }
 
 // hold takes up an execution, unless it is held by this very lease already.
 func (m *Manager) hold(l dao.Lease) {
+	h := &held{lease: l, until: l.Until, strikes: l.Strikes, pauses: map[uint64]pause{}, looks: map[uint64]*look{}}
+	m.suspect(h)
 	m.mu.Lock()
-	old := m.held[l.ExecutionID]
-	if old == nil || old.lease.Epoch < l.Epoch {
-		m.held[l.ExecutionID] = &held{lease: l, until: l.Until, pauses: map[uint64]pause{}, looks: map[uint64]*look{}}
+	if old := m.held[l.ExecutionID]; old == nil || old.lease.Epoch < l.Epoch {
+		m.held[l.ExecutionID] = h
+		m.queue.mark(l.ExecutionID, h.suspect)
 	}
 	m.mu.Unlock()
 	m.log.Debug("execution claimed", "execution_id", l.ExecutionID, "epoch", l.Epoch)
@@ -81,17 +112,14 @@ func (m *Manager) drop(h *held) {
 	defer m.mu.Unlock()
 	if m.held[h.lease.ExecutionID] == h {
 		delete(m.held, h.lease.ExecutionID)
+		m.queue.mark(h.lease.ExecutionID, false)
 	}
 }
 
-// renew extends the leases, and drops what another manager has taken meanwhile.
+// renew extends the leases, drops what another manager has taken meanwhile, gives
+// back what is more than this manager's share, and says that it lives.
 func (m *Manager) renew(ctx context.Context) {
-	m.mu.Lock()
-	before := make(map[uint64]*held, len(m.held))
-	for id, h := range m.held {
-		before[id] = h
-	}
-	m.mu.Unlock()
+	before := m.byID()
 	pass, cancel := context.WithTimeout(ctx, m.cfg.Lease/3)
 	defer cancel()
 	until := m.cfg.Now().Add(m.cfg.Lease)
@@ -116,6 +144,8 @@ func (m *Manager) renew(ctx context.Context) {
 		m.drop(h) // has ended in between, or is another's
 		m.log.DebugContext(ctx, "execution no longer held", "execution_id", id)
 	}
+	m.rebalance(ctx)
+	m.heartbeat(ctx)
 }
 
 // whileLeased returns a context that ends with h's lease as this clock has it.
@@ -130,13 +160,4 @@ func (m *Manager) whileLeased(ctx context.Context, h *held) (context.Context, co
 	}
 	ctx, cancel := context.WithTimeout(ctx, left)
 	return ctx, cancel, nil
-}
-
-func (m *Manager) releaseLeases(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	if err := m.store.ReleaseAll(ctx, m.cfg.Owner, m.cfg.Now()); err != nil {
-		m.log.ErrorContext(ctx, "giving leases back failed: others take over when they run out", "error", err)
-	}
-	m.log.InfoContext(ctx, "manager stopped")
 }

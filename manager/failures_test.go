@@ -253,7 +253,7 @@ func TestWideParallelIsLaunchedInPasses(t *testing.T) {
 		return job, nil
 	})
 	for _, want := range []int32{launchesPerPass, launchesPerPass + 50} {
-		if id, ok := m.queue.tryTake(); !ok || id != 1 {
+		if id, ok := m.queue.tryTake(trusted); !ok || id != 1 {
 			t.Fatal("the execution does not wait for a worker")
 		}
 		m.reconcile(t.Context(), 1)
@@ -262,7 +262,7 @@ func TestWideParallelIsLaunchedInPasses(t *testing.T) {
 			t.Fatalf("%d Jobs were created, want %d", got, want)
 		}
 	}
-	if _, ok := m.queue.tryTake(); ok {
+	if _, ok := m.queue.tryTake(trusted); ok {
 		t.Error("the execution is queued although nothing is left to do")
 	}
 }
@@ -272,16 +272,18 @@ func TestMaxExecutions(t *testing.T) {
 	t.Parallel()
 	m := newMocked(t)
 	m.cfg.MaxExecutions = 3 // and holds one
-	m.store.EXPECT().Claim(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 2).
-		Return([]dao.Lease{{ExecutionID: 2, Owner: "m1"}, {ExecutionID: 3, Owner: "m1"}}, nil)
+	m.store.EXPECT().Due(gomock.Any(), "m1", gomock.Any(), gomock.Any()).Times(2).Return(dao.Due{Running: true, Scheduled: true}, nil)
+	m.store.EXPECT().ClaimRunning(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 2).Return([]dao.Lease{{ExecutionID: 2, Owner: "m1"}}, nil)
+	m.store.EXPECT().ClaimScheduled(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 1).Return([]dao.Lease{{ExecutionID: 3, Owner: "m1"}}, nil)
 	m.poll(t.Context())
-	m.poll(t.Context()) // full: no Claim is expected
+	m.poll(t.Context()) // full: no claim is expected
 }
 
 // A claim that took effect although its answer was lost is found by renewing.
 func TestClaimWhoseAnswerWasLost(t *testing.T) {
 	t.Parallel()
 	m := newMocked(t)
+	m.store.EXPECT().Heartbeat(gomock.Any(), gomock.Any()).Times(2)
 	m.store.EXPECT().Renew(gomock.Any(), "m1", gomock.Any()).Return([]dao.Lease{
 		{ExecutionID: 1, Owner: "m1", Epoch: 1}, {ExecutionID: 2, Owner: "m1", Epoch: 4},
 	}, nil)
@@ -305,7 +307,7 @@ func TestPanic(t *testing.T) {
 	m.commits()
 	m.jobs.EXPECT().Create(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, *batchv1.Job) (*batchv1.Job, error) { panic("a bug") })
 	name := "w-a-5-1"
-	m.loadsOnce(&dao.TaskExecution{ID: 5, TaskName: "a", TaskType: "kube-job", ExecutionName: &name})
+	m.readsOpen(&dao.TaskExecution{ID: 5, TaskName: "a", TaskType: "kube-job", ExecutionName: &name})
 	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
 		DoAndReturn(func(_ context.Context, _ dao.Lease, e *dao.WorkflowExecution, _ []dao.Transition, _ time.Time) error {
 			if e.Status != dao.ExecutionFailed || !strings.Contains(e.ErrorMsg, "InternalError: jobnetes panicked: a bug") {
@@ -327,7 +329,7 @@ func TestStatementRefused(t *testing.T) {
 	m.loads(1)
 	refused := m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
 		Return(fmt.Errorf("move execution 1: %w: packet too large", dao.ErrRefused))
-	m.loadsOnce()
+	m.readsOpen()
 	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).After(refused).
 		DoAndReturn(func(_ context.Context, _ dao.Lease, e *dao.WorkflowExecution, _ []dao.Transition, _ time.Time) error {
 			if e.Status != dao.ExecutionFailed || !strings.Contains(e.ErrorMsg, "packet too large") {
@@ -338,10 +340,9 @@ func TestStatementRefused(t *testing.T) {
 	m.reconcile(t.Context(), 1)
 }
 
-// loadsOnce expects the execution to be read once more, with these tasks.
-func (m *mocked) loadsOnce(tasks ...*dao.TaskExecution) {
-	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowName: "w", Input: "{}", Output: "{}"}, nil)
-	m.store.EXPECT().Tasks(gomock.Any(), uint64(1)).Return(tasks, nil)
+// readsOpen expects the execution to be read to be failed, with these tasks.
+func (m *mocked) readsOpen(tasks ...*dao.TaskExecution) {
+	m.store.EXPECT().OpenRows(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowName: "w", Output: "{}"}, tasks, nil)
 }
 
 // A Job that cannot be created holds up nobody but its own task.
@@ -384,7 +385,7 @@ func TestAbortedJobsAreDeleted(t *testing.T) {
 		await(t, "the Job's launch", func() bool { return w.task(t, id, "a").JobUID != nil })
 		stop()
 		now := time.Now()
-		leases, err := w.Claim(t.Context(), "by hand", now, now.Add(time.Minute), 1)
+		leases, err := w.ClaimRunning(t.Context(), "by hand", now, now.Add(time.Minute), 1)
 		if err != nil || len(leases) != 1 {
 			t.Fatalf("Claim: %v, %v", leases, err)
 		}
@@ -413,12 +414,20 @@ func TestHangingDatabaseIsLogged(t *testing.T) {
 		want string
 	}{
 		"claim": {func(m *mocked, ctx context.Context) {
-			m.store.EXPECT().Claim(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 1).
+			m.store.EXPECT().ClaimScheduled(gomock.Any(), "m1", gomock.Any(), gomock.Any(), claimBatch).
 				DoAndReturn(func(ctx context.Context, _ string, _, _ time.Time, _ int) ([]dao.Lease, error) {
 					<-ctx.Done()
 					return nil, ctx.Err()
 				})
-			m.claim(ctx, 1)
+			m.claim(ctx, m.store.ClaimScheduled, m.now)
+		}, "claiming failed"},
+		"look": {func(m *mocked, ctx context.Context) {
+			m.store.EXPECT().Due(gomock.Any(), "m1", gomock.Any(), gomock.Any()).
+				DoAndReturn(func(ctx context.Context, _ string, _, _ time.Time) (dao.Due, error) {
+					<-ctx.Done()
+					return dao.Due{}, ctx.Err()
+				})
+			m.poll(ctx)
 		}, "claiming failed"},
 		"renew": {func(m *mocked, ctx context.Context) {
 			m.store.EXPECT().Renew(gomock.Any(), "m1", gomock.Any()).DoAndReturn(func(ctx context.Context, _ string, _ time.Time) ([]dao.Lease, error) {

@@ -42,15 +42,20 @@ type Jobs interface {
 
 // Store is what the manager needs of the database; *dao.Store is one.
 type Store interface {
-	Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
+	Due(ctx context.Context, owner string, now, alive time.Time) (dao.Due, error)
+	ClaimRunning(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error)
+	ClaimScheduled(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error)
 	ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
-	ClaimRunning(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
-	ClaimInTurn(ctx context.Context, owner, namespace string, now, until time.Time, ahead, limit int) ([]dao.Lease, error)
+	ClaimInTurn(ctx context.Context, owner, namespace string, due, until time.Time, ahead, limit int) ([]dao.Lease, error)
 	GrantSlots(ctx context.Context, limits dao.JobLimits, now time.Time) (int, error)
 	GrantedTasks(ctx context.Context, namespace string) ([]dao.Grant, error)
 	CountTasks(ctx context.Context, l dao.Lease, namespace string, now time.Time) error
 	Renew(ctx context.Context, owner string, until time.Time) ([]dao.Lease, error)
-	ReleaseAll(ctx context.Context, owner string, now time.Time) error
+	Heartbeat(ctx context.Context, m dao.Manager) error
+	Release(ctx context.Context, leases []dao.Lease, now time.Time) error
+	Leave(ctx context.Context, owner string, but []uint64, now time.Time) error
+	SetStrikes(ctx context.Context, l dao.Lease, strikes uint32) error
+	OpenRows(ctx context.Context, id uint64) (dao.WorkflowExecution, []*dao.TaskExecution, error)
 	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)
 	PinVersion(ctx context.Context, l dao.Lease, now time.Time) (dao.WorkflowVersion, error)
 	WorkflowVersion(ctx context.Context, id uint64) (dao.WorkflowVersion, error)

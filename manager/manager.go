@@ -16,14 +16,12 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/jobnetes/jobnetes/dao"
-	"github.com/jobnetes/jobnetes/manager/engine"
 	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
@@ -32,6 +30,8 @@ type Config struct {
 	// Owner is this manager's name in leases and events; no two managers that
 	// share a database may have the same at a time.
 	Owner string
+	// Build is this program's version, for whoever looks who runs.
+	Build string
 	// PollInterval is the time between two looks at the database and at all that
 	// is held; default 1 s.
 	PollInterval time.Duration
@@ -96,50 +96,15 @@ type Manager struct {
 	queue  *queue
 	keeper *keeper
 	turns  chan struct{} // has room for one: "slots may be free, or tasks wait for one"
+	// started is when New was called.
+	started time.Time
 
-	mu    sync.Mutex
-	held  map[uint64]*held
-	hurry time.Time // until then logs are not waited for long, since some have hung; by time.Now
-}
-
-// held is an execution that this manager holds the lease of. Only the worker
-// that has it from the queue touches x, more, turns, the pauses and the looks.
-type held struct {
-	lease  dao.Lease // as it was claimed
-	until  time.Time // as it was last renewed; under Manager.mu
-	x      *engine.Execution
-	cancel atomic.Bool      // somebody wants it to be cancelled: its row, read again, says who
-	more   bool             // Jobs are left to be launched by the next pass
-	turns  bool             // the pass in hand may have freed slots, or left tasks that wait
-	pause  pause            // after an error of the execution as a whole
-	pauses map[uint64]pause // after an error with a task's Job, by task
-	looks  map[uint64]*look // what running Jobs have shown, by task
-	// logTime is what the logs of failed Jobs may take of the pass in hand.
-	logTime *logTime
-	// waiting is how many tasks wait for slots, and granted those that were seen to
-	// have one; under Manager.mu. granted outlives x, which may have been read before.
-	waiting int
-	granted map[uint64]bool
-	// unnoted are Jobs that were seen and could not be noted, by task. It outlives
-	// x: the note may have been written though its answer was lost, and then a Job
-	// that somebody deletes must not be made again.
-	unnoted sync.Map
-}
-
-// pause is how long to wait after errors in a row.
-type pause struct {
-	errors int
-	until  time.Time
-}
-
-// maxPause is the longest pause between two tries at what fails.
-const maxPause = 30 * time.Second
-
-// after returns the pause after one more error.
-func (p pause) after(now time.Time) pause {
-	p.errors++
-	p.until = now.Add(min(time.Second<<min(p.errors-1, 10), maxPause))
-	return p
+	mu   sync.Mutex
+	held map[uint64]*held
+	// others are as the last look at the database has shown them.
+	others       others
+	contentUntil time.Time // until then nothing is given back to have executions spread evenly
+	hurry        time.Time // until then logs are not waited for long, since some have hung; by time.Now
 }
 
 // New returns a manager, which does nothing until it is run.
@@ -156,12 +121,12 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 	}
 	return &Manager{
 		cfg: cfg, store: store, jobs: jobs, tokens: tokens, log: log.With("manager", cfg.Owner),
-		defs: newDefinitions(), queue: newQueue(), keeper: newKeeper(), turns: make(chan struct{}, 1), held: map[uint64]*held{},
+		defs: newDefinitions(), queue: newQueue(), keeper: newKeeper(), turns: make(chan struct{}, 1), held: map[uint64]*held{}, started: cfg.Now(),
 	}, nil
 }
 
-// Run works until ctx ends, then lets the passes in hand end and gives the
-// leases back. It returns nil, or why the Jobs could not be watched.
+// Run works until ctx ends, then gives the leases back, those of executions in
+// hand as soon as their passes end. It returns nil, or why the Jobs could not be watched.
 func (m *Manager) Run(ctx context.Context) error {
 	m.log.InfoContext(ctx, "manager started", "poll_interval", m.cfg.PollInterval.String(), "lease", m.cfg.Lease.String(), "workers", m.cfg.Workers)
 	g, ctx := errgroup.WithContext(ctx)
@@ -175,26 +140,32 @@ func (m *Manager) Run(ctx context.Context) error {
 		g.Go(func() error { m.keepQueued(ctx); return nil })
 	}
 	for range m.cfg.Workers {
-		g.Go(func() error { m.work(ctx); return nil })
+		g.Go(func() error { m.work(ctx, trusted); return nil })
 	}
+	g.Go(func() error { m.work(ctx, suspects); return nil })
+	g.Go(func() error { m.handOver(ctx); return nil })
 	err := g.Wait()
-	m.releaseLeases(context.WithoutCancel(ctx))
+	m.leave(ctx, nil) // and what came too late to be handed over
+	m.log.InfoContext(ctx, "manager stopped")
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("manager %s: %w", m.cfg.Owner, err)
 	}
 	return nil
 }
 
-// work takes executions from the queue until ctx ends. A pass in hand is not
-// cut off: it ends within its own time limit.
-func (m *Manager) work(ctx context.Context) {
+// work takes executions from a lane of the queue until ctx ends. A pass in hand is
+// not cut off: it ends within its own time limit.
+func (m *Manager) work(ctx context.Context, l lane) {
 	for {
-		id, ok := m.queue.take(ctx)
+		id, ok := m.queue.take(ctx, l)
 		if !ok {
 			return
 		}
 		m.reconcile(context.WithoutCancel(ctx), id)
 		m.queue.done(id)
+		if ctx.Err() != nil {
+			m.handBack(ctx, []dao.Lease{{ExecutionID: id}})
+		}
 	}
 }
 
@@ -208,10 +179,4 @@ func (m *Manager) jobChanged(job *batchv1.Job) {
 	if m.holds(id) {
 		m.queue.add(id)
 	}
-}
-
-func (m *Manager) holds(id uint64) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.held[id] != nil
 }

@@ -219,11 +219,11 @@ type deadStore struct {
 	dead atomic.Bool
 }
 
-func (d *deadStore) ReleaseAll(ctx context.Context, owner string, now time.Time) error {
+func (d *deadStore) Leave(ctx context.Context, owner string, but []uint64, now time.Time) error {
 	if d.dead.Load() {
 		return nil
 	}
-	return d.Store.ReleaseAll(ctx, owner, now)
+	return d.Store.Leave(ctx, owner, but, now)
 }
 
 // After SIGTERM, another manager goes on at once, not after the lease.

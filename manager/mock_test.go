@@ -179,21 +179,6 @@ func (m *MockStore) EXPECT() *MockStoreMockRecorder {
 	return m.recorder
 }
 
-// Claim mocks base method.
-func (m *MockStore) Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
-	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Claim", ctx, owner, now, until, limit)
-	ret0, _ := ret[0].([]dao.Lease)
-	ret1, _ := ret[1].(error)
-	return ret0, ret1
-}
-
-// Claim indicates an expected call of Claim.
-func (mr *MockStoreMockRecorder) Claim(ctx, owner, now, until, limit interface{}) *gomock.Call {
-	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Claim", reflect.TypeOf((*MockStore)(nil).Claim), ctx, owner, now, until, limit)
-}
-
 // ClaimCancelled mocks base method.
 func (m *MockStore) ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
 	m.ctrl.T.Helper()
@@ -210,33 +195,48 @@ func (mr *MockStoreMockRecorder) ClaimCancelled(ctx, owner, now, until, limit in
 }
 
 // ClaimInTurn mocks base method.
-func (m *MockStore) ClaimInTurn(ctx context.Context, owner, namespace string, now, until time.Time, ahead, limit int) ([]dao.Lease, error) {
+func (m *MockStore) ClaimInTurn(ctx context.Context, owner, namespace string, due, until time.Time, ahead, limit int) ([]dao.Lease, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "ClaimInTurn", ctx, owner, namespace, now, until, ahead, limit)
+	ret := m.ctrl.Call(m, "ClaimInTurn", ctx, owner, namespace, due, until, ahead, limit)
 	ret0, _ := ret[0].([]dao.Lease)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // ClaimInTurn indicates an expected call of ClaimInTurn.
-func (mr *MockStoreMockRecorder) ClaimInTurn(ctx, owner, namespace, now, until, ahead, limit interface{}) *gomock.Call {
+func (mr *MockStoreMockRecorder) ClaimInTurn(ctx, owner, namespace, due, until, ahead, limit interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimInTurn", reflect.TypeOf((*MockStore)(nil).ClaimInTurn), ctx, owner, namespace, now, until, ahead, limit)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimInTurn", reflect.TypeOf((*MockStore)(nil).ClaimInTurn), ctx, owner, namespace, due, until, ahead, limit)
 }
 
 // ClaimRunning mocks base method.
-func (m *MockStore) ClaimRunning(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
+func (m *MockStore) ClaimRunning(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "ClaimRunning", ctx, owner, now, until, limit)
+	ret := m.ctrl.Call(m, "ClaimRunning", ctx, owner, due, until, limit)
 	ret0, _ := ret[0].([]dao.Lease)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // ClaimRunning indicates an expected call of ClaimRunning.
-func (mr *MockStoreMockRecorder) ClaimRunning(ctx, owner, now, until, limit interface{}) *gomock.Call {
+func (mr *MockStoreMockRecorder) ClaimRunning(ctx, owner, due, until, limit interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimRunning", reflect.TypeOf((*MockStore)(nil).ClaimRunning), ctx, owner, now, until, limit)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimRunning", reflect.TypeOf((*MockStore)(nil).ClaimRunning), ctx, owner, due, until, limit)
+}
+
+// ClaimScheduled mocks base method.
+func (m *MockStore) ClaimScheduled(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "ClaimScheduled", ctx, owner, due, until, limit)
+	ret0, _ := ret[0].([]dao.Lease)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// ClaimScheduled indicates an expected call of ClaimScheduled.
+func (mr *MockStoreMockRecorder) ClaimScheduled(ctx, owner, due, until, limit interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimScheduled", reflect.TypeOf((*MockStore)(nil).ClaimScheduled), ctx, owner, due, until, limit)
 }
 
 // Commit mocks base method.
@@ -265,6 +265,21 @@ func (m *MockStore) CountTasks(ctx context.Context, l dao.Lease, namespace strin
 func (mr *MockStoreMockRecorder) CountTasks(ctx, l, namespace, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CountTasks", reflect.TypeOf((*MockStore)(nil).CountTasks), ctx, l, namespace, now)
+}
+
+// Due mocks base method.
+func (m *MockStore) Due(ctx context.Context, owner string, now, alive time.Time) (dao.Due, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Due", ctx, owner, now, alive)
+	ret0, _ := ret[0].(dao.Due)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Due indicates an expected call of Due.
+func (mr *MockStoreMockRecorder) Due(ctx, owner, now, alive interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Due", reflect.TypeOf((*MockStore)(nil).Due), ctx, owner, now, alive)
 }
 
 // EndedTasks mocks base method.
@@ -327,6 +342,20 @@ func (mr *MockStoreMockRecorder) GrantedTasks(ctx, namespace interface{}) *gomoc
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "GrantedTasks", reflect.TypeOf((*MockStore)(nil).GrantedTasks), ctx, namespace)
 }
 
+// Heartbeat mocks base method.
+func (m_2 *MockStore) Heartbeat(ctx context.Context, m dao.Manager) error {
+	m_2.ctrl.T.Helper()
+	ret := m_2.ctrl.Call(m_2, "Heartbeat", ctx, m)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Heartbeat indicates an expected call of Heartbeat.
+func (mr *MockStoreMockRecorder) Heartbeat(ctx, m interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Heartbeat", reflect.TypeOf((*MockStore)(nil).Heartbeat), ctx, m)
+}
+
 // KeepLogs mocks base method.
 func (m *MockStore) KeepLogs(ctx context.Context, logs []dao.TaskLog, now time.Time) error {
 	m.ctrl.T.Helper()
@@ -341,6 +370,20 @@ func (mr *MockStoreMockRecorder) KeepLogs(ctx, logs, now interface{}) *gomock.Ca
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "KeepLogs", reflect.TypeOf((*MockStore)(nil).KeepLogs), ctx, logs, now)
 }
 
+// Leave mocks base method.
+func (m *MockStore) Leave(ctx context.Context, owner string, but []uint64, now time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Leave", ctx, owner, but, now)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Leave indicates an expected call of Leave.
+func (mr *MockStoreMockRecorder) Leave(ctx, owner, but, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Leave", reflect.TypeOf((*MockStore)(nil).Leave), ctx, owner, but, now)
+}
+
 // MarkLaunched mocks base method.
 func (m *MockStore) MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error {
 	m.ctrl.T.Helper()
@@ -353,6 +396,22 @@ func (m *MockStore) MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64
 func (mr *MockStoreMockRecorder) MarkLaunched(ctx, l, taskID, uid, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "MarkLaunched", reflect.TypeOf((*MockStore)(nil).MarkLaunched), ctx, l, taskID, uid, now)
+}
+
+// OpenRows mocks base method.
+func (m *MockStore) OpenRows(ctx context.Context, id uint64) (dao.WorkflowExecution, []*dao.TaskExecution, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "OpenRows", ctx, id)
+	ret0, _ := ret[0].(dao.WorkflowExecution)
+	ret1, _ := ret[1].([]*dao.TaskExecution)
+	ret2, _ := ret[2].(error)
+	return ret0, ret1, ret2
+}
+
+// OpenRows indicates an expected call of OpenRows.
+func (mr *MockStoreMockRecorder) OpenRows(ctx, id interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "OpenRows", reflect.TypeOf((*MockStore)(nil).OpenRows), ctx, id)
 }
 
 // PinVersion mocks base method.
@@ -386,18 +445,18 @@ func (mr *MockStoreMockRecorder) RecordedOutput(ctx, taskID interface{}) *gomock
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordedOutput", reflect.TypeOf((*MockStore)(nil).RecordedOutput), ctx, taskID)
 }
 
-// ReleaseAll mocks base method.
-func (m *MockStore) ReleaseAll(ctx context.Context, owner string, now time.Time) error {
+// Release mocks base method.
+func (m *MockStore) Release(ctx context.Context, leases []dao.Lease, now time.Time) error {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "ReleaseAll", ctx, owner, now)
+	ret := m.ctrl.Call(m, "Release", ctx, leases, now)
 	ret0, _ := ret[0].(error)
 	return ret0
 }
 
-// ReleaseAll indicates an expected call of ReleaseAll.
-func (mr *MockStoreMockRecorder) ReleaseAll(ctx, owner, now interface{}) *gomock.Call {
+// Release indicates an expected call of Release.
+func (mr *MockStoreMockRecorder) Release(ctx, leases, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ReleaseAll", reflect.TypeOf((*MockStore)(nil).ReleaseAll), ctx, owner, now)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Release", reflect.TypeOf((*MockStore)(nil).Release), ctx, leases, now)
 }
 
 // Renew mocks base method.
@@ -413,6 +472,20 @@ func (m *MockStore) Renew(ctx context.Context, owner string, until time.Time) ([
 func (mr *MockStoreMockRecorder) Renew(ctx, owner, until interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Renew", reflect.TypeOf((*MockStore)(nil).Renew), ctx, owner, until)
+}
+
+// SetStrikes mocks base method.
+func (m *MockStore) SetStrikes(ctx context.Context, l dao.Lease, strikes uint32) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "SetStrikes", ctx, l, strikes)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// SetStrikes indicates an expected call of SetStrikes.
+func (mr *MockStoreMockRecorder) SetStrikes(ctx, l, strikes interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "SetStrikes", reflect.TypeOf((*MockStore)(nil).SetStrikes), ctx, l, strikes)
 }
 
 // TaskLogs mocks base method.

@@ -9,8 +9,24 @@ import (
 // time; what is added meanwhile is handed out once more afterwards.
 type queue struct {
 	mu      sync.Mutex
-	waiting []uint64
+	lanes   [lanes]line
 	state   map[uint64]queueState
+	suspect map[uint64]bool
+	empty   chan struct{} // has room for one: "the lane of the trusted may be empty"
+}
+
+// lane is where an execution waits: suspects have one of their own, and a worker of
+// their own, so that they hold up nobody else.
+type lane int
+
+const (
+	trusted lane = iota
+	suspects
+	lanes
+)
+
+type line struct {
+	waiting []uint64
 	more    chan struct{} // has room for one: "there may be something waiting"
 }
 
@@ -23,7 +39,22 @@ const (
 )
 
 func newQueue() *queue {
-	return &queue{state: map[uint64]queueState{}, more: make(chan struct{}, 1)}
+	q := &queue{state: map[uint64]queueState{}, suspect: map[uint64]bool{}, empty: make(chan struct{}, 1)}
+	for l := range q.lanes {
+		q.lanes[l].more = make(chan struct{}, 1)
+	}
+	return q
+}
+
+// mark says which lane an execution takes from the next time on.
+func (q *queue) mark(id uint64, suspect bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if suspect {
+		q.suspect[id] = true
+	} else {
+		delete(q.suspect, id)
+	}
 }
 
 func (q *queue) add(id uint64) {
@@ -40,46 +71,79 @@ func (q *queue) add(id uint64) {
 
 func (q *queue) push(id uint64) {
 	q.state[id] = queued
-	q.waiting = append(q.waiting, id)
-	q.signal()
+	l := &q.lanes[trusted]
+	if q.suspect[id] {
+		l = &q.lanes[suspects]
+	}
+	l.waiting = append(l.waiting, id)
+	signal(l.more)
 }
 
-func (q *queue) signal() {
+func signal(c chan struct{}) {
 	select {
-	case q.more <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
-// take waits for an execution; false once ctx has ended.
-func (q *queue) take(ctx context.Context) (uint64, bool) {
+// take waits for an execution of a lane; false once ctx has ended.
+func (q *queue) take(ctx context.Context, l lane) (uint64, bool) {
 	for {
 		if ctx.Err() != nil {
 			return 0, false
 		}
-		if id, ok := q.tryTake(); ok {
+		if id, ok := q.tryTake(l); ok {
 			return id, true
 		}
 		select {
 		case <-ctx.Done():
-		case <-q.more:
+		case <-q.lanes[l].more:
 		}
 	}
 }
 
-func (q *queue) tryTake() (uint64, bool) {
+func (q *queue) tryTake(l lane) (uint64, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting) == 0 {
+	line := &q.lanes[l]
+	if len(line.waiting) == 0 {
 		return 0, false
 	}
-	id := q.waiting[0]
-	q.waiting = q.waiting[1:]
+	id := line.waiting[0]
+	line.waiting = line.waiting[1:]
 	q.state[id] = taken
-	if len(q.waiting) > 0 {
-		q.signal() // for the next worker
+	switch {
+	case len(line.waiting) > 0:
+		signal(line.more) // for the next worker
+	case l == trusted:
+		signal(q.empty)
 	}
 	return id, true
+}
+
+// drained waits until no execution that is trusted waits for a worker; false if
+// ctx ends before.
+func (q *queue) drained(ctx context.Context) bool {
+	for {
+		q.mu.Lock()
+		n := len(q.lanes[trusted].waiting)
+		q.mu.Unlock()
+		if n == 0 {
+			return ctx.Err() == nil
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-q.empty:
+		}
+	}
+}
+
+// inHand says whether a worker has the execution.
+func (q *queue) inHand(id uint64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.state[id] == taken || q.state[id] == takenAndAdded
 }
 
 // done says that the worker is through with id.

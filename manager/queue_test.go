@@ -15,7 +15,7 @@ func TestQueueHandsOutOnce(t *testing.T) {
 		q.add(1)
 		q.add(2)
 		take := func() uint64 {
-			id, ok := q.tryTake()
+			id, ok := q.tryTake(trusted)
 			if !ok {
 				return 0
 			}
@@ -50,7 +50,7 @@ func TestQueueWakesAllWorkers(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for {
-					id, ok := q.take(ctx)
+					id, ok := q.take(ctx, trusted)
 					if !ok {
 						return
 					}

@@ -40,7 +40,9 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	defer cancel()
 	defer m.endPass(h)
 	h.logTime = &logTime{}
-	err := m.safely(ctx, slog.Uint64("execution_id", id), func() error { return m.move(ctx, h) })
+	err := m.pass(ctx, h, func() error {
+		return m.safely(ctx, slog.Uint64("execution_id", id), func() error { return m.move(ctx, h) })
+	})
 	if never := whyNever(err); never != nil {
 		err = m.safely(ctx, slog.Uint64("execution_id", id), func() error { return m.abort(ctx, h, never) })
 	}
@@ -187,6 +189,7 @@ func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecutio
 		h.x = nil
 		return err
 	}
+	h.suspect, h.strikes = false, 0 // as Commit sets them in the row
 	for _, t := range ts {
 		attrs := []any{"execution_id", row.ID, "workflow", row.WorkflowName, "event", t.Type}
 		if t.Task != nil {
@@ -202,13 +205,10 @@ func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecutio
 }
 
 // abort fails an execution that can never go on, or that somebody wants to be
-// cancelled, and stops its Jobs.
+// cancelled, and stops its Jobs. It reads no more than it must: the execution may be
+// too large for any manager.
 func (m *Manager) abort(ctx context.Context, h *held, why *unrunnable) error {
-	row, err := m.store.Execution(ctx, h.lease.ExecutionID)
-	if err != nil {
-		return err
-	}
-	tasks, err := m.store.Tasks(ctx, row.ID)
+	row, tasks, err := m.store.OpenRows(ctx, h.lease.ExecutionID)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/schema"
@@ -190,15 +191,8 @@ func (m *Manager) countTasks(ctx context.Context, h *held, tasks []*dao.TaskExec
 
 // claimInTurn takes up the scheduled executions whose turn is near.
 func (m *Manager) claimInTurn(ctx context.Context) {
-	m.mu.Lock()
-	room := min(m.cfg.MaxExecutions-len(m.held), m.ahead())
-	m.mu.Unlock()
-	if room <= 0 {
-		return
+	inTurn := func(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
+		return m.store.ClaimInTurn(ctx, owner, m.cfg.Namespace, due, until, m.ahead(), min(limit, m.ahead()))
 	}
-	pass, cancel := context.WithTimeout(ctx, passTimeout)
-	defer cancel()
-	now := m.cfg.Now()
-	leases, err := m.store.ClaimInTurn(pass, m.cfg.Owner, m.cfg.Namespace, now, now.Add(m.cfg.Lease), m.ahead(), room)
-	m.holdClaimed(ctx, leases, err)
+	m.claim(ctx, inTurn, m.leaveToOthers(m.cfg.Now()))
 }

@@ -145,7 +145,7 @@ func (d *dev) openStore(ctx context.Context) error {
 	d.store = dao.New(gdb)
 	// A dev that was killed holds its leases still. The folder's lock says that
 	// it is gone, so nobody needs to wait for their end.
-	return d.store.ReleaseAll(ctx, devOwner, time.Now())
+	return d.store.Bury(ctx, devOwner, time.Now())
 }
 
 // devOwner is the manager's name: there is one dev for a folder at a time.

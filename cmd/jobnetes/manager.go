@@ -53,7 +53,7 @@ func runManager(ctx context.Context, s setting.Settings, log *slog.Logger) error
 
 func managerConfig(s setting.Settings) manager.Config {
 	return manager.Config{
-		Owner: ownerName(), PollInterval: s.Manager.PollInterval, Lease: s.Manager.Lease, MaxExecutions: s.Manager.MaxExecutions, Workers: s.Manager.Workers,
+		Owner: ownerName(), Build: version(), PollInterval: s.Manager.PollInterval, Lease: s.Manager.Lease, MaxExecutions: s.Manager.MaxExecutions, Workers: s.Manager.Workers,
 		MaxRunningJobs: s.Manager.MaxRunningJobs, MaxRunningJobsPerNamespace: s.Manager.MaxRunningJobsPerNamespace,
 		JobRetention: s.K8s.JobRetention, KeptLogBytes: s.Manager.KeptLogBytes, StartTimeout: s.K8s.StartTimeout,
 		JobapiEndpoint: s.JobapiEndpoint(), Namespace: s.K8s.JobNamespace,

@@ -132,8 +132,11 @@ func (w *world) run(id uint64, results map[string]result) {
 
 func (w *world) claim(id uint64) (dao.Lease, *dao.WorkflowExecution, *engine.Execution) {
 	w.t.Helper()
-	leases, err := w.Claim(w.t.Context(), "m1", w.now, w.now.Add(10*time.Minute), 1000)
+	leases, err := w.ClaimScheduled(w.t.Context(), "m1", w.now, w.now.Add(10*time.Minute), 1000)
 	w.must(err)
+	running, err := w.ClaimRunning(w.t.Context(), "m1", w.now, w.now.Add(10*time.Minute), 1000)
+	w.must(err)
+	leases = append(leases, running...)
 	i := slices.IndexFunc(leases, func(l dao.Lease) bool { return l.ExecutionID == id })
 	if i < 0 {
 		w.t.Fatalf("execution %d could not be claimed", id)
@@ -234,7 +237,7 @@ func (w *world) abort(id uint64, reason string) {
 // release gives all leases back, so that they can be claimed again.
 func (w *world) release() {
 	w.t.Helper()
-	w.must(w.ReleaseAll(w.t.Context(), "m1", w.now))
+	w.must(w.Leave(w.t.Context(), "m1", nil, w.now))
 }
 
 // task returns a task's row.

@@ -102,7 +102,7 @@ func (w *world) waiting() []*call {
 }
 
 // caller names the manager's method that makes the call: two goroutines of a
-// manager may ask the same, for different ends.
+// manager may ask the same, for different ends. Heartbeats go by who has them made.
 func caller() string {
 	const method = "/manager.(*Manager)."
 	var pcs [24]uintptr
@@ -112,7 +112,9 @@ func caller() string {
 		if _, name, ok := strings.Cut(f.Function, method); ok {
 			name, _, _ = strings.Cut(name, ".")
 			name, _, _ = strings.Cut(name, "-") // of a loop over a function
-			return name
+			if name != "heartbeat" {
+				return name
+			}
 		}
 		if !more {
 			return "?"

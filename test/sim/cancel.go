@@ -54,8 +54,8 @@ func (db *database) requestCancel(execution uint64, now time.Time) error {
 	})
 }
 
-// ClaimCancelled is a statement that looks and one for each execution that nobody
-// holds, as Claim is.
+// ClaimCancelled is a statement that looks and one that takes what nobody holds,
+// between which others may do anything.
 func (s *store) ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
 	found, err := ask(s.p, s.read(ctx, "ClaimCancelled"), func() (found []*dao.WorkflowExecution, _ error) {
 		for _, e := range s.db().executions {
@@ -72,21 +72,19 @@ func (s *store) ClaimCancelled(ctx context.Context, owner string, now, until tim
 	if err != nil {
 		return nil, err
 	}
-	var leases []dao.Lease
+	var (
+		leases []dao.Lease
+		free   []uint64
+	)
 	for _, e := range found {
 		if e.LeaseOwner != nil && *e.LeaseOwner == owner {
 			leases = append(leases, dao.Lease{ExecutionID: e.ID, Owner: owner, Epoch: e.LeaseEpoch, Until: *e.LeaseUntil})
-			continue
-		}
-		taken, err := s.take(ctx, e.ID, e.LeaseEpoch, owner, now, until)
-		if err != nil {
-			return leases, err
-		}
-		if taken {
-			leases = append(leases, dao.Lease{ExecutionID: e.ID, Owner: owner, Epoch: e.LeaseEpoch + 1, Until: micros(until)})
+		} else {
+			free = append(free, e.ID)
 		}
 	}
-	return leases, nil
+	taken, err := s.claimThese(ctx, owner, free, now, until)
+	return append(leases, taken...), err
 }
 
 // checkCancel returns the events that the change of a row's request asks for.

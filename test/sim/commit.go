@@ -76,6 +76,7 @@ func (c *commit) writeExecution(t *tx) error {
 		row.LeaseOwner, row.LeaseUntil, row.WakeAt = nil, nil, nil
 		row.CancelRequestedAt, row.CancelRequestedBy, row.CancelReason = nil, nil, nil
 	}
+	t.lost[row.ID] = losses{}
 	return t.saveExecution(row)
 }
 

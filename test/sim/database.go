@@ -19,10 +19,12 @@ type database struct {
 	versions   map[uint64]dao.WorkflowVersion
 	logs       map[logKey]dao.TaskLog
 	names      map[string]uint64 // execution_name -> task
+	lost       map[uint64]losses // by execution
+	managers   map[string]dao.Manager
 	lastTask   uint64
 
 	// The safeguards that a mutation may switch off.
-	unfenced, unconditional bool
+	unfenced, unconditional, sameEpoch bool
 	// committed is told of each transaction that is about to be committed.
 	committed func(t *tx)
 }
@@ -36,6 +38,7 @@ func newDatabase() *database {
 	return &database{
 		executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, tasksOf: map[uint64][]uint64{},
 		eventsOf: map[uint64][]dao.ExecutionEvent{}, versions: map[uint64]dao.WorkflowVersion{}, logs: map[logKey]dao.TaskLog{}, names: map[string]uint64{},
+		lost: map[uint64]losses{}, managers: map[string]dao.Manager{},
 	}
 }
 
@@ -45,22 +48,26 @@ type tx struct {
 	lease      *dao.Lease // of whoever writes, if a manager does as an execution's holder
 	executions map[uint64]*dao.WorkflowExecution
 	tasks      map[uint64]*dao.TaskExecution
+	lost       map[uint64]losses
 	events     []dao.ExecutionEvent
 }
 
 // transaction runs fn, and commits what it wrote unless it returns an error. l is
 // the lease by which it is written, nil if it takes none.
 func (db *database) transaction(l *dao.Lease, fn func(t *tx) error) error {
-	t := &tx{db: db, lease: l, executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}}
+	t := &tx{db: db, lease: l, executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, lost: map[uint64]losses{}}
 	if err := fn(t); err != nil {
 		return err
 	}
-	if len(t.executions)+len(t.tasks)+len(t.events) == 0 {
+	if len(t.executions)+len(t.tasks)+len(t.lost)+len(t.events) == 0 {
 		return nil
 	}
 	db.committed(t)
 	for id, e := range t.executions {
 		db.executions[id] = e
+	}
+	for id, count := range t.lost {
+		db.lost[id] = count
 	}
 	for id, row := range t.tasks {
 		if db.tasks[id] == nil {
@@ -84,6 +91,14 @@ func (t *tx) execution(id uint64) *dao.WorkflowExecution {
 		return copyExecution(e)
 	}
 	return copyExecution(t.db.executions[id])
+}
+
+// losses returns the counts of an execution.
+func (t *tx) losses(id uint64) losses {
+	if count, ok := t.lost[id]; ok {
+		return count
+	}
+	return t.db.lost[id]
 }
 
 func (t *tx) task(id uint64) *dao.TaskExecution {
@@ -182,18 +197,26 @@ func refused(constraint string) error {
 	return fmt.Errorf("simulated: %s: %w", constraint, dao.ErrRefused)
 }
 
-// byWake returns the executions whose wake_at has come, longest waiting first.
-func (db *database) byWake(now time.Time) []*dao.WorkflowExecution {
+// waiting returns the ids of the executions of that status that may be claimed
+// since then, in the order in which they are.
+func (db *database) waiting(status dao.ExecutionStatus, since time.Time) []uint64 {
 	var found []*dao.WorkflowExecution
 	for _, e := range db.executions {
-		if e.WakeAt != nil && !e.WakeAt.After(now) {
+		if e.Status == status && e.WakeAt != nil && !e.WakeAt.After(since) {
 			found = append(found, e)
 		}
 	}
 	slices.SortFunc(found, func(a, b *dao.WorkflowExecution) int {
+		if status == dao.ExecutionScheduled { // all have the same priority
+			return cmp.Compare(a.ID, b.ID)
+		}
 		return cmp.Or(a.WakeAt.Compare(*b.WakeAt), cmp.Compare(a.ID, b.ID))
 	})
-	return found
+	ids := make([]uint64, len(found))
+	for i, e := range found {
+		ids[i] = e.ID
+	}
+	return ids
 }
 
 // ofOwner returns the ids of the executions whose lease is owner's, in order.

@@ -22,6 +22,9 @@ func (w *world) checkTransaction(t *tx) {
 	var want []string
 	for _, id := range slices.Sorted(maps.Keys(t.executions)) {
 		want = append(want, w.checkExecution(t, w.db.executions[id], t.executions[id])...)
+		if len(t.events) > 0 {
+			w.lost[id] = 0 // it gets on
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.tasks)) {
 		want = append(want, w.checkTask(t, w.db.tasks[id], t.tasks[id])...)
@@ -50,8 +53,12 @@ func (w *world) checkExecution(t *tx, before, after *dao.WorkflowExecution) (eve
 		w.violate("execution %d goes from epoch %d to %d", after.ID, before.LeaseEpoch, after.LeaseEpoch)
 	}
 	events = w.checkCancel(t, before, after)
+	w.checkHolder(before, after)
 	if before.Status == after.Status {
 		return events
+	}
+	if strings.HasPrefix(after.ErrorMsg, "ManagersDied") {
+		w.checkSuspect(after.ID)
 	}
 	if before.Status.Ended() || after.Status < before.Status {
 		w.violate("execution %d goes back from %s to %s", after.ID, before.Status, after.Status)
@@ -71,6 +78,33 @@ func (w *world) checkExecution(t *tx, before, after *dao.WorkflowExecution) (eve
 		events = append(events, string(dao.EventExecutionFailed))
 	}
 	return events
+}
+
+// checkHolder looks at who may write from now on, and counts holders that were
+// lost without having got on.
+func (w *world) checkHolder(before, after *dao.WorkflowExecution) {
+	if after.LeaseOwner == nil || before.LeaseOwner != nil && *before.LeaseOwner == *after.LeaseOwner {
+		return
+	}
+	if after.LeaseEpoch == before.LeaseEpoch {
+		w.violate("%s takes execution %d under the epoch of its holder before, %d", *after.LeaseOwner, after.ID, after.LeaseEpoch)
+	}
+	if before.LeaseOwner != nil {
+		w.lost[after.ID]++
+	}
+}
+
+// lostForGood is how many holders in a row an execution must have lost to be ended
+// for it: three to be suspect, and three more in the midst of a pass.
+const lostForGood = 6
+
+// checkSuspect says whether an execution may be ended because of the managers that
+// died: that is no passing trouble.
+func (w *world) checkSuspect(id uint64) {
+	if w.lost[id] < lostForGood {
+		w.violate("execution %d is ended for the managers that died, and it has lost %d", id, w.lost[id])
+	}
+	w.touched[id] = true
 }
 
 // checkTask returns the events that the change of a row asks for; before is nil

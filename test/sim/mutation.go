@@ -31,6 +31,8 @@ const (
 	NoCondition
 	// NoLabelCheck adopts a Job whatever its labels.
 	NoLabelCheck
+	// NoEpoch claims under the epoch of the holder before.
+	NoEpoch
 	// NoCommitFirst acts on a decision before it is written.
 	NoCommitFirst
 	// NoGrantLock counts the slots that are free in one transaction, and gives them
@@ -40,7 +42,7 @@ const (
 
 // weaken switches off what is the database's part.
 func (m Mutation) weaken(db *database) {
-	db.unfenced, db.unconditional = m == NoFence, m == NoCondition
+	db.unfenced, db.unconditional, db.sameEpoch = m == NoFence, m == NoCondition, m == NoEpoch
 }
 
 // wrap returns the store and the Jobs that a process's manager is given.

@@ -126,6 +126,7 @@ func TestMutations(t *testing.T) {
 		want string
 	}{
 		"lease fence":          {Schedule{Mutation: NoFence}, "is in force"},
+		"epoch of a claim":     {Schedule{Mutation: NoEpoch}, "under the epoch of"},
 		"deterministic name":   {Schedule{Mutation: NoName}, "creates a second Job"},
 		"conditional update":   {Schedule{Mutation: NoCondition}, ""},
 		"label check on adopt": {Schedule{Mutation: NoLabelCheck}, "which is a stranger's"},
@@ -136,7 +137,7 @@ func TestMutations(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const seeds = 500
+			const seeds = 2000
 			for seed := range uint64(seeds) {
 				tc.s.Seed = seed
 				if r := Run(t, tc.s); r.Violation != "" && strings.Contains(r.Violation, tc.want) {

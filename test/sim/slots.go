@@ -153,22 +153,7 @@ func (s *store) CountTasks(ctx context.Context, l dao.Lease, namespace string, n
 	})
 }
 
-func (s *store) ClaimRunning(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
-	found, err := ask(s.p, s.read(ctx, "ClaimRunning"), func() (found []candidate, _ error) {
-		for _, e := range s.db().byWake(micros(now)) {
-			if e.Status == dao.ExecutionRunning && len(found) < limit {
-				found = append(found, candidate{e.ID, e.LeaseEpoch})
-			}
-		}
-		return found, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.takeAll(ctx, found, owner, now, until)
-}
-
-func (s *store) ClaimInTurn(ctx context.Context, owner, namespace string, now, until time.Time, ahead, limit int) ([]dao.Lease, error) {
+func (s *store) ClaimInTurn(ctx context.Context, owner, namespace string, due, until time.Time, ahead, limit int) ([]dao.Lease, error) {
 	scheduled, err := ask(s.p, s.read(ctx, "ClaimInTurn"), func() (rows []*dao.WorkflowExecution, _ error) {
 		for _, e := range s.db().scheduled() {
 			rows = append(rows, copyExecution(e))
@@ -187,7 +172,7 @@ func (s *store) ClaimInTurn(ctx context.Context, owner, namespace string, now, u
 	if err != nil {
 		return nil, err
 	}
-	var found []candidate
+	var found []uint64
 	for i, e := range scheduled {
 		first := &dao.TaskExecution{QueueRank: -e.Priority, WorkflowExecutionID: e.ID}
 		before := 0
@@ -199,11 +184,11 @@ func (s *store) ClaimInTurn(ctx context.Context, owner, namespace string, now, u
 		if i+before >= ahead || len(found) == limit {
 			break
 		}
-		if !e.WakeAt.After(micros(now)) {
-			found = append(found, candidate{e.ID, e.LeaseEpoch})
+		if !e.WakeAt.After(micros(due)) {
+			found = append(found, e.ID)
 		}
 	}
-	return s.takeAll(ctx, found, owner, now, until)
+	return s.claimThese(ctx, owner, found, due, until)
 }
 
 // scheduled returns the executions that are to begin, in the order of their turns.

@@ -47,6 +47,7 @@ type world struct {
 	calmAt    time.Time // when the faults cease
 	calm      bool
 	touched   map[uint64]bool // executions with trouble that does not pass
+	lost      map[uint64]int  // how many holders executions have lost since they last got on
 	steps     int
 	violation string
 
@@ -69,7 +70,7 @@ func newWorld(s Schedule, want []ending) *world {
 	rng := stream(s.Seed, "schedule")
 	w := &world{
 		schedule: s, want: want, rng: rng, faults: newFaults(s), trace: newTrace(s.Verbose), load: newWorkload(s.Seed), db: newDatabase(),
-		clock: began, touched: map[uint64]bool{},
+		clock: began, touched: map[uint64]bool{}, lost: map[uint64]int{},
 	}
 	w.cluster = newCluster(w)
 	w.limits = newLimits(s.Seed)

@@ -1,0 +1,67 @@
+package dao
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// Manager is a row of managers: one that runs, or did.
+type Manager struct {
+	Owner string // as in leases
+	Build string
+	Held  int // executions
+	// StartedAt and SeenAt are by its own clock.
+	StartedAt, SeenAt time.Time
+}
+
+// TableName tells gorm.
+func (Manager) TableName() string { return "managers" }
+
+// managerMemory is how long a manager is remembered that was not seen any more.
+const managerMemory = time.Hour
+
+// Heartbeat notes that a manager lives, and forgets those that were not seen for
+// an hour.
+func (s *Store) Heartbeat(ctx context.Context, m Manager) error {
+	m.StartedAt, m.SeenAt = micros(m.StartedAt), micros(m.SeenAt)
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		known := clause.OnConflict{Columns: []clause.Column{{Name: "owner"}}, DoUpdates: clause.AssignmentColumns([]string{"build", "held", "started_at", "seen_at"})}
+		if err := tx.Clauses(known).Create(&m).Error; err != nil {
+			return err
+		}
+		return tx.Exec("DELETE FROM managers WHERE seen_at < ?", m.SeenAt.Add(-managerMemory)).Error
+	})
+	return translate(err, "note that manager %s lives", m.Owner)
+}
+
+// Leave takes a manager that stops from the list, and gives back all of its
+// leases but those of the executions in but, which it still works on.
+func (s *Store) Leave(ctx context.Context, owner string, but []uint64, now time.Time) error {
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		if err := tx.Exec("DELETE FROM managers WHERE owner = ?", owner).Error; err != nil {
+			return err
+		}
+		mine := tx.Table("workflow_executions").Where("lease_owner = ?", owner)
+		if len(but) > 0 {
+			mine = mine.Where("id NOT IN ?", but)
+		}
+		return mine.Updates(map[string]any{"lease_owner": nil, "lease_until": nil, "wake_at": micros(now)}).Error
+	})
+	return translate(err, "release the leases of %s", owner)
+}
+
+// Bury ends the leases of a manager that is known to have died, so that nobody
+// needs to wait for them to run out. Its executions count it as a lost holder.
+func (s *Store) Bury(ctx context.Context, owner string, now time.Time) error {
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		if err := tx.Exec("DELETE FROM managers WHERE owner = ?", owner).Error; err != nil {
+			return err
+		}
+		return tx.Exec("UPDATE workflow_executions SET lease_owner = NULL, lease_until = NULL, wake_at = ?, takeovers = takeovers + 1 WHERE lease_owner = ?",
+			micros(now), owner).Error
+	})
+	return translate(err, "end the leases of %s", owner)
+}
