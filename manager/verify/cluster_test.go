@@ -27,8 +27,8 @@ import (
 // patience is how long the test waits for what happens in other processes.
 const patience = 60 * time.Second
 
-// real is a manager that runs on a real API server and a real database.
-type real struct {
+// live is a manager that runs on a real API server and a real database.
+type live struct {
 	*world
 	c      *cluster.Cluster
 	ns     string
@@ -36,10 +36,10 @@ type real struct {
 	stop   func()
 }
 
-func startReal(t *testing.T) *real {
+func startReal(t *testing.T) *live {
 	t.Helper()
 	c := cluster.Start(t)
-	r := &real{world: newWorld(t, db.Config{Driver: db.MySQL, DSN: mariadb.Database(t)}), c: c, ns: c.Namespace(t)}
+	r := &live{world: newWorld(t, db.Config{Driver: db.MySQL, DSN: mariadb.Database(t)}), c: c, ns: c.Namespace(t)}
 	c.PlayPods(t, r.ns, func(ctx context.Context, pod *corev1.Pod) cluster.Exits {
 		if pod.Labels[kube.LabelTask] == "slow" {
 			<-ctx.Done()
@@ -66,7 +66,7 @@ func startReal(t *testing.T) *real {
 }
 
 // verify runs verify as the command does, with a short wait.
-func (r *real) verify(change ...func(*Config)) *Report {
+func (r *live) verify(change ...func(*Config)) *Report {
 	r.t.Helper()
 	log, err := os.Open(r.c.AuditLog(r.t))
 	r.must(err)
@@ -80,7 +80,7 @@ func (r *real) verify(change ...func(*Config)) *Report {
 	return report
 }
 
-func (r *real) await(what string, so func() bool) {
+func (r *live) await(what string, so func() bool) {
 	r.t.Helper()
 	for deadline := time.Now().Add(patience); !so(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -151,7 +151,7 @@ func TestOnCluster(t *testing.T) {
 }
 
 // startAt starts an execution now.
-func (r *real) startAt(definition string) uint64 {
+func (r *live) startAt(definition string) uint64 {
 	r.now = time.Now()
 	return r.start(definition, "{}")
 }

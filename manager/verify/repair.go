@@ -47,7 +47,7 @@ func (v *Verifier) deleteJob(ctx context.Context, f *Finding) (string, error) {
 		return "", err
 	}
 	if newJob(j).installation != v.cfg.Installation {
-		return "", fmt.Errorf("Job %s is another installation's by now", f.Job) //nolint:revive,staticcheck // a Job is written so
+		return "", fmt.Errorf("the Job %s is another installation's by now", f.Job)
 	}
 	if err := v.jobs.Delete(ctx, f.Job, f.UID); err != nil {
 		return "", err

@@ -88,7 +88,7 @@ func play(def *schema.Definition, e *dao.WorkflowExecution, kept map[string]*dao
 		}
 		seen = nil
 		for _, job := range x.RunningJobs() {
-			if t := kept[job.TaskName]; t != nil && t.Status.Ended() && !(aborted && endedWith(e, t)) {
+			if t := kept[job.TaskName]; t != nil && t.Status.Ended() && (!aborted || !endedWith(e, t)) {
 				seen = append(seen, engine.Observation{
 					TaskID: job.ID, Succeeded: t.Status == dao.TaskSuccess, Output: t.Output,
 					Recorded: t.RecordedOutput, RecordedRev: t.RecordedRev, Reason: t.ErrorReason, Message: t.ErrorMsg,

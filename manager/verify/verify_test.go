@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
 // all is a definition with every type of task.
@@ -138,7 +141,7 @@ var drifts = map[string]drift{
 	},
 	"recorded output not taken": {
 		do:   func(w *world) { w.sql(`UPDATE task_executions SET output = '{}' WHERE task_name = 'a2'`) },
-		want: []Kind{TaskDiffers},
+		want: []Kind{TaskDiffers}, what: `output is {} and should be {"a":2}`,
 	},
 	"neighbours unlinked": {
 		do: func(w *world) {
@@ -350,9 +353,17 @@ func TestSecondLook(t *testing.T) {
 		name := *w.task(2, "extract").ExecutionName
 		j := w.jobs[name]
 		delete(w.jobs, name)
-		w.create("orphan", labels(&dao.TaskExecution{ID: 999, WorkflowExecutionID: 999, Attempt: 1}))
-		w.audit = w.audit[:len(w.audit)-1]
-		w.meanwhile = func() { w.jobs[name] = j; delete(w.jobs, "orphan") }
+		for _, orphan := range []string{"gone", "going", "another's"} {
+			w.create(orphan, labels(&dao.TaskExecution{ID: 999, WorkflowExecutionID: 999, Attempt: 1}))
+			w.audit = w.audit[:len(w.audit)-1]
+		}
+		w.meanwhile = func() {
+			w.jobs[name] = j
+			delete(w.jobs, "gone")
+			at := metav1.NewTime(w.now)
+			w.jobs["going"].DeletionTimestamp = &at
+			w.jobs["another's"].Labels[kube.LabelInstallation] = "i2"
+		}
 		if r := w.verify(); len(r.Findings) > 0 {
 			t.Errorf("found %+v", r.Findings)
 		}
