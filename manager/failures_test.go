@@ -342,7 +342,8 @@ func TestStatementRefused(t *testing.T) {
 
 // readsOpen expects the execution to be read to be failed, with these tasks.
 func (m *mocked) readsOpen(tasks ...*dao.TaskExecution) {
-	m.store.EXPECT().OpenRows(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowName: "w", Output: "{}"}, tasks, nil)
+	owner := "m1"
+	m.store.EXPECT().OpenRows(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowName: "w", Output: "{}", LeaseOwner: &owner, LeaseEpoch: 1}, tasks, nil)
 }
 
 // A Job that cannot be created holds up nobody but its own task.

@@ -146,9 +146,7 @@ func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) 
 	if err != nil {
 		return nil, err
 	}
-	if row.Status.Ended() || row.LeaseOwner == nil || *row.LeaseOwner != h.lease.Owner || row.LeaseEpoch != h.lease.Epoch {
-		m.log.InfoContext(ctx, "lease lost, another manager goes on", "execution_id", id, "epoch", h.lease.Epoch, "now_epoch", row.LeaseEpoch)
-		m.drop(h)
+	if m.lost(ctx, h, &row) {
 		return nil, nil
 	}
 	if row.CancelRequestedAt != nil {
@@ -170,6 +168,17 @@ func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) 
 		return nil, &unrunnable{reason: "InconsistentRows", err: fmt.Errorf("the rows do not fit the definition: %w", err)}
 	}
 	return x, nil
+}
+
+// lost says whether the row is another manager's by now, or nobody's, and forgets
+// the execution if it is.
+func (m *Manager) lost(ctx context.Context, h *held, row *dao.WorkflowExecution) bool {
+	if !row.Status.Ended() && row.LeaseOwner != nil && *row.LeaseOwner == h.lease.Owner && row.LeaseEpoch == h.lease.Epoch {
+		return false
+	}
+	m.log.InfoContext(ctx, "lease lost, another manager goes on", "execution_id", row.ID, "epoch", h.lease.Epoch, "now_epoch", row.LeaseEpoch)
+	m.drop(h)
+	return true
 }
 
 func (m *Manager) definitionOf(ctx context.Context, h *held, row *dao.WorkflowExecution) (*schema.Definition, error) {
@@ -209,7 +218,7 @@ func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecutio
 // too large for any manager.
 func (m *Manager) abort(ctx context.Context, h *held, why *unrunnable) error {
 	row, tasks, err := m.store.OpenRows(ctx, h.lease.ExecutionID)
-	if err != nil {
+	if err != nil || m.lost(ctx, h, &row) {
 		return err
 	}
 	var ts []dao.Transition

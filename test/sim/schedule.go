@@ -15,6 +15,8 @@ type Schedule struct {
 	Calm bool
 	// Gaps lets happen what docs/architecture.md excludes from the promise.
 	Gaps bool
+	// Poison has the first execution kill every manager that reads its tasks.
+	Poison bool
 	// Mutation is the safeguard to switch off.
 	Mutation Mutation
 	// Verbose collects Result.Trace.
@@ -52,7 +54,7 @@ func Run(t *testing.T, s Schedule) Result {
 	var want []ending
 	if !s.Calm {
 		calm := s
-		calm.Calm, calm.Mutation, calm.Verbose = true, None, false
+		calm.Calm, calm.Poison, calm.Mutation, calm.Verbose = true, false, None, false
 		r := run(t, calm, nil)
 		if r.Violation != "" {
 			r.Violation = "without any fault: " + r.Violation

@@ -27,6 +27,7 @@ func (w *world) step() {
 	case w.settling() > maxSettling*min(1+w.limits.most(), 2), w.steps > maxSteps:
 		w.violate("%d s and %d steps after the faults ceased, there is no end: %s", w.settling(), w.steps, w.unfinished())
 	case w.restore():
+	case w.poison(calls):
 	case w.giveUp(calls):
 	case w.disturb():
 	default:

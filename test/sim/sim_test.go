@@ -150,6 +150,22 @@ func TestMutations(t *testing.T) {
 	}
 }
 
+// TestPoison says that an execution that kills its managers is ended for it, and
+// that all others end as they would without it.
+func TestPoison(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(few(30, 300)) {
+		r := Run(t, Schedule{Seed: seed, Poison: true})
+		if r.Violation != "" {
+			t.Fatalf("seed %d: %s", seed, r.Violation)
+		}
+		cancelled := strings.HasPrefix(r.ends[0].errorMsg, "Cancelled by ") // by the operator, before
+		if !cancelled && !strings.HasPrefix(r.ends[0].errorMsg, "ManagersDied: 3 managers") {
+			t.Errorf("seed %d: the execution ends as %s: %s", seed, r.ends[0].status, r.ends[0].errorMsg)
+		}
+	}
+}
+
 // TestShrink says that a schedule that fails is cut down to what matters: not each
 // is, since one fault less changes when all else happens, but one of a few.
 func TestShrink(t *testing.T) {

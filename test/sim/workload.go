@@ -133,6 +133,7 @@ type ending struct {
 	execution      uint64
 	status, output string
 	tasks          []string
+	errorMsg       string // for people: it is not compared
 }
 
 // ends returns how the executions have ended that nothing but passing trouble
@@ -141,7 +142,7 @@ func (w *world) ends() []ending {
 	var all []ending
 	for _, id := range w.executionIDs() {
 		e := w.db.executions[id]
-		end := ending{execution: id, status: e.Status.String(), output: e.Output}
+		end := ending{execution: id, status: e.Status.String(), output: e.Output, errorMsg: e.ErrorMsg}
 		for _, id := range w.db.tasksOf[id] {
 			t := w.db.tasks[id]
 			end.tasks = append(end.tasks, fmt.Sprintf("%s: %s %s %s (input %s)", t.TaskName, t.Status, t.ErrorReason, t.Output, t.Input))
