@@ -29,6 +29,13 @@ run: build ## build, start `jobnetes dev`, and run the samples in it
 .PHONY: test
 test: ## run every test, with real MariaDB, Kubernetes and Chromium
 	JOBNETES_TEST_ALL=1 $(GO) test -race -timeout 60m ./...
+	GO='$(GO)' ./.ci/fuzz 5s
+
+FUZZTIME ?= 3m
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for FUZZTIME=d
+	GO='$(GO)' ./.ci/fuzz $(FUZZTIME) "$$($(GO) env GOCACHE)/fuzz"
 
 .PHONY: images
 images: ## build images into bin/images without Docker, and load them into the test cluster if it runs
