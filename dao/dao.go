@@ -42,11 +42,6 @@ type Store struct {
 // New returns a Store on an open database whose schema is up to date.
 func New(db *gorm.DB) *Store { return &Store{db: db} }
 
-// Ping asks the database for a sign of life.
-func (s *Store) Ping(ctx context.Context) error {
-	return translate(s.db.WithContext(ctx).Exec("SELECT 1").Error, "ping the database")
-}
-
 // attempts is how often a transaction that lost a deadlock is run in all.
 const attempts = 4
 

@@ -41,6 +41,10 @@ func isDeadlock(err error) bool {
 	return n == mysqlDeadlock || n == mysqlLockWait
 }
 
+// IsUnavailable says whether err, of a database that db or dao was asked about,
+// passes by itself: it is away, or too busy. A wrong password does not.
+func IsUnavailable(err error) bool { return errors.Is(err, ErrUnavailable) || isUnavailable(err) }
+
 // isUnavailable tells a database that is away, or too busy, from one that
 // refuses a statement.
 func isUnavailable(err error) bool {

@@ -1,0 +1,60 @@
+package dao
+
+import (
+	"context"
+	"fmt"
+
+	"gorm.io/gorm"
+)
+
+// errReadOnly is that of a database which answers and takes no write.
+var errReadOnly = fmt.Errorf("%w: the database is read-only: a failover is under way, or db.host names a replica", ErrUnavailable)
+
+// Ping asks the database whether it answers and would take a write. If not, the
+// connections that wait for use are closed: behind them may be a server that is
+// gone, and each would cost a timeout of its own; new ones go to where the
+// database is by then. The error is ErrUnavailable where waiting helps.
+func (s *Store) Ping(ctx context.Context) error {
+	db := s.db.WithContext(ctx)
+	var err error
+	if db.Name() == mysqlDialect {
+		err = pingPrimary(db)
+	} else {
+		err = db.Exec("SELECT 1").Error
+	}
+	if err != nil {
+		s.closeIdle()
+	}
+	return translate(err, "ping the database")
+}
+
+// mysqlDialect is gorm's name of it.
+const mysqlDialect = "mysql"
+
+// pingPrimary looks at the variables that make a server refuse writes, also those
+// of users who have the right to write all the same: what they wrote to a replica
+// would be lost. innodb_read_only is what readers of Amazon Aurora have.
+func pingPrimary(db *gorm.DB) error {
+	var readOnly, innoDB string
+	if err := db.Raw("SELECT @@global.read_only, @@global.innodb_read_only").Row().Scan(&readOnly, &innoDB); err != nil {
+		return err
+	}
+	if isOn(readOnly) || isOn(innoDB) {
+		return errReadOnly
+	}
+	return nil
+}
+
+// isOn reads a variable that is a number, or from MariaDB 12 on one of several
+// words.
+func isOn(value string) bool { return value != "0" && value != "OFF" }
+
+// closeIdle closes the connections that nobody uses right now.
+func (s *Store) closeIdle() {
+	pool, err := s.db.DB()
+	if err != nil {
+		return // this is no pool of connections
+	}
+	pool.SetMaxIdleConns(-1)
+	pool.SetMaxIdleConns(pool.Stats().MaxOpenConnections) // as db.Open has it
+}
