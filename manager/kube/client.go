@@ -54,6 +54,7 @@ type Client struct {
 	cfg    Config
 	log    *slog.Logger
 	cached *cache
+	pings  *pings
 }
 
 // RESTConfig returns how to reach the cluster.
@@ -89,11 +90,21 @@ func New(rc *rest.Config, cfg Config, log *slog.Logger) (*Client, error) {
 	}
 	rc = rest.CopyConfig(rc)
 	rc.WarningHandlerWithContext = warnings{log}
-	api, err := kubernetes.NewForConfig(rc)
+	dialer := newDialer(rc)
+	rc.Dial = dialer.DialContext
+	shared, err := rest.HTTPClientFor(rc)
 	if err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	return &Client{api: api, cfg: cfg, log: log, cached: newCache()}, nil
+	api, err := kubernetes.NewForConfigAndClient(rc, shared)
+	if err != nil {
+		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	pings, err := newPings(rc, shared, dialer)
+	if err != nil {
+		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
+	}
+	return &Client{api: api, cfg: cfg, log: log, cached: newCache(), pings: pings}, nil
 }
 
 // jobKey is the key of a context's value: the name of the Job that a request is
@@ -168,10 +179,4 @@ func (c *Client) Pods(ctx context.Context, jobName string) ([]corev1.Pod, error)
 		return nil, fmt.Errorf("list the pods of Job %s: %w", where(c.cfg.Namespace, jobName), err)
 	}
 	return list.Items, nil
-}
-
-// Ping asks the API server whether it is ready to serve.
-func (c *Client) Ping(ctx context.Context) error {
-	_, err := c.api.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
-	return err
 }

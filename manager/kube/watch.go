@@ -18,9 +18,28 @@ func (c *Client) selector() string {
 	return LabelManagedBy + "=" + ManagedBy + "," + LabelInstallation + "=" + c.cfg.Installation
 }
 
-// Run watches the namespace's Jobs by one informer, and lists them now and
-// then; see manager.Jobs.
+// relistRetry is the time between two tries to list Jobs while that fails.
+const relistRetry = time.Second
+
+// Run watches the namespace's Jobs by an informer, and lists them now and then;
+// see manager.Jobs. After an outage of the API server it lists them at once and
+// begins the watch anew: the informer's own pauses grow to a minute.
 func (c *Client) Run(ctx context.Context, changed func(job *batchv1.Job)) error {
+	for relistIn := c.cfg.RelistInterval; ; relistIn = 0 {
+		end, err := c.watch(changed)
+		if err != nil {
+			return err
+		}
+		c.keepListing(ctx, relistIn, changed)
+		end()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// watch starts an informer; the caller ends it.
+func (c *Client) watch(changed func(job *batchv1.Job)) (end func(), err error) {
 	factory := informers.NewSharedInformerFactoryWithOptions(c.api, 0,
 		informers.WithNamespace(c.cfg.Namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = c.selector() }),
@@ -31,7 +50,7 @@ func (c *Client) Run(ctx context.Context, changed func(job *batchv1.Job)) error 
 			changed(job)
 		}
 	}
-	_, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { seen(obj.(*batchv1.Job)) },
 		UpdateFunc: func(_, obj any) { seen(obj.(*batchv1.Job)) },
 		DeleteFunc: func(obj any) {
@@ -44,21 +63,43 @@ func (c *Client) Run(ctx context.Context, changed func(job *batchv1.Job)) error 
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("watch Jobs: %w", err)
+		return nil, fmt.Errorf("watch Jobs: %w", err)
 	}
-	factory.Start(ctx.Done())
-	defer factory.Shutdown()
+	stop := make(chan struct{})
+	factory.Start(stop)
+	return func() {
+		close(stop)
+		factory.Shutdown()
+	}, nil
+}
 
-	ticker := time.NewTicker(c.cfg.RelistInterval)
-	defer ticker.Stop()
+// keepListing lists all Jobs, first after that time, until ctx ends or the API
+// server is back from an outage, which it sees by its lists or by Ping.
+func (c *Client) keepListing(ctx context.Context, in time.Duration, changed func(job *batchv1.Job)) {
+	var failing time.Time // since when; zero: the last list was right
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-			if err := c.relist(ctx, changed); err != nil && ctx.Err() == nil {
-				c.log.ErrorContext(ctx, "listing Jobs failed, trying again", "namespace", c.cfg.Namespace, "again_in", c.cfg.RelistInterval, "error", err)
-			}
+			return
+		case <-c.pings.returned:
+			return
+		case <-time.After(in):
+		}
+		err := c.relist(ctx, changed)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && failing.IsZero():
+			failing = time.Now()
+			c.log.ErrorContext(ctx, "listing Jobs failed, trying again every second", "namespace", c.cfg.Namespace, "error", err)
+			fallthrough
+		case err != nil:
+			in = relistRetry
+		case !failing.IsZero():
+			c.log.InfoContext(ctx, "Jobs are listed again", "namespace", c.cfg.Namespace, "failed_for", time.Since(failing).Round(time.Second).String())
+			return
+		default:
+			in = c.cfg.RelistInterval
 		}
 	}
 }

@@ -1,0 +1,87 @@
+package kube
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/connrotation"
+)
+
+// pings is how the API server is asked for a sign of life.
+type pings struct {
+	api    rest.Interface
+	dialer *connrotation.Dialer
+	// returned has room for one: the API server answers again, after it did not.
+	returned chan struct{}
+
+	mu     sync.Mutex
+	failed bool
+	hung   int // in a row
+}
+
+// hungToClose is after how many pings in a row without an answer all connections
+// are closed. HTTP/2 itself finds a dead connection out after 45 s, and what was
+// sent into it before may come through only when it is long back.
+const hungToClose = 2
+
+// newPings returns pings over the connections of shared. They wait for no limit
+// of requests a second.
+func newPings(rc *rest.Config, shared *http.Client, dialer *connrotation.Dialer) (*pings, error) {
+	rc = rest.CopyConfig(rc)
+	rc.QPS, rc.RateLimiter = -1, nil
+	api, err := discovery.NewDiscoveryClientForConfigAndClient(rc, shared)
+	if err != nil {
+		return nil, err
+	}
+	return &pings{api: api.RESTClient(), dialer: dialer, returned: make(chan struct{}, 1)}, nil
+}
+
+// newDialer returns a dialer that dials as rc says, else as client-go does by
+// itself, and can close what it has dialled.
+func newDialer(rc *rest.Config) *connrotation.Dialer {
+	if rc.Dial != nil {
+		return connrotation.NewDialer(rc.Dial)
+	}
+	return connrotation.NewDialer((&net.Dialer{Timeout: requestTimeout, KeepAlive: 30 * time.Second}).DialContext)
+}
+
+// Ping asks the API server whether it is ready to serve. If it does not answer
+// twice in a row, all connections are closed, and the requests on them fail. When
+// it answers again, Run begins anew.
+func (c *Client) Ping(ctx context.Context) error {
+	_, err := c.pings.api.Get().AbsPath("/readyz").MaxRetries(0).DoRaw(ctx)
+	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+		err = nil // it is there, though it does not say this to us
+	}
+	c.pings.note(err, ctx.Err() != nil)
+	return err
+}
+
+// note takes up what a ping has come to.
+func (p *pings) note(err error, hung bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case err == nil:
+		if p.failed {
+			select {
+			case p.returned <- struct{}{}:
+			default:
+			}
+		}
+		p.failed, p.hung = false, 0
+	case hung:
+		p.failed = true
+		if p.hung++; p.hung >= hungToClose {
+			p.dialer.CloseAll()
+		}
+	default:
+		p.failed, p.hung = true, 0
+	}
+}
