@@ -28,7 +28,12 @@ const (
 // held here, and those that nobody holds, though there may be no room for them, or
 // their turn has not come: they end at once.
 func (m *Manager) findCancelled(ctx context.Context) {
-	pass, cancel := context.WithTimeout(ctx, passTimeout)
+	if m.database.Err() != nil {
+		return
+	}
+	pass, done := m.database.While(ctx)
+	defer done()
+	pass, cancel := context.WithTimeout(pass, passTimeout)
 	defer cancel()
 	now := m.cfg.Now()
 	leases, err := m.store.ClaimCancelled(pass, m.cfg.Owner, now, now.Add(m.cfg.Lease), cancelBatch)

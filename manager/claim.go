@@ -22,8 +22,9 @@ const (
 // executions are claimed in their turn.
 func (m *Manager) poll(ctx context.Context) {
 	m.callTurns()
-	for _, h := range m.all() {
-		m.queue.add(h.lease.ExecutionID)
+	m.queueHeld()
+	if m.database.Err() != nil {
+		return
 	}
 	patience, cancel := context.WithTimeout(ctx, m.cfg.PollInterval)
 	defer cancel()
@@ -31,9 +32,18 @@ func (m *Manager) poll(ctx context.Context) {
 	}
 }
 
+// queueHeld puts all that is held into the queue.
+func (m *Manager) queueHeld() {
+	for _, h := range m.all() {
+		m.queue.add(h.lease.ExecutionID)
+	}
+}
+
 // claimDue claims at most a batch, and says whether there may be more.
 func (m *Manager) claimDue(ctx context.Context) (more bool) {
-	pass, cancel := context.WithTimeout(ctx, passTimeout)
+	pass, done := m.database.While(ctx)
+	defer done()
+	pass, cancel := context.WithTimeout(pass, passTimeout)
 	defer cancel()
 	now := m.cfg.Now()
 	d, err := m.store.Due(pass, m.cfg.Owner, now, now.Add(-m.cfg.Lease))
@@ -68,7 +78,9 @@ func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, owne
 	if limit <= 0 {
 		return 0
 	}
-	pass, cancel := context.WithTimeout(ctx, passTimeout)
+	pass, done := m.database.While(ctx)
+	defer done()
+	pass, cancel := context.WithTimeout(pass, passTimeout)
 	defer cancel()
 	leases, err := from(pass, m.cfg.Owner, due, m.cfg.Now().Add(m.cfg.Lease), limit)
 	if err != nil {

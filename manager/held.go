@@ -41,22 +41,6 @@ type held struct {
 	unnoted sync.Map
 }
 
-// pause is how long to wait after errors in a row.
-type pause struct {
-	errors int
-	until  time.Time
-}
-
-// maxPause is the longest pause between two tries at what fails.
-const maxPause = 30 * time.Second
-
-// after returns the pause after one more error.
-func (p pause) after(now time.Time) pause {
-	p.errors++
-	p.until = now.Add(min(time.Second<<min(p.errors-1, 10), maxPause))
-	return p
-}
-
 func (m *Manager) holds(id uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

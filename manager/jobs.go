@@ -35,6 +35,9 @@ type Jobs interface {
 	// Delete removes the Job with that UID, whatever it is doing, and its pods.
 	// It is no error if there is none.
 	Delete(ctx context.Context, name string, uid types.UID) error
+	// Ping asks for a sign of life of where the Jobs run. It is asked once a second,
+	// and until it answers no other request is made.
+	Ping(ctx context.Context) error
 	// Run keeps the watch until ctx ends; changed is called with each Job that
 	// is new, different or gone.
 	Run(ctx context.Context, changed func(job *batchv1.Job)) error
@@ -42,6 +45,8 @@ type Jobs interface {
 
 // Store is what the manager needs of the database; *dao.Store is one.
 type Store interface {
+	// Ping asks the database whether it answers and takes writes, as Jobs.Ping does.
+	Ping(ctx context.Context) error
 	Due(ctx context.Context, owner string, now, alive time.Time) (dao.Due, error)
 	ClaimRunning(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error)
 	ClaimScheduled(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error)

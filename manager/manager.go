@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/manager/kube"
+	"github.com/jobnetes/jobnetes/reach"
 )
 
 // Config is a manager's settings; New fills in what is zero.
@@ -98,6 +100,9 @@ type Manager struct {
 	turns  chan struct{} // has room for one: "slots may be free, or tasks wait for one"
 	// started is when New was called.
 	started time.Time
+	// What nothing goes on without, and how often they have returned.
+	database, cluster *reach.Probe
+	returns           atomic.Int64
 
 	mu   sync.Mutex
 	held map[uint64]*held
@@ -119,10 +124,12 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 	if cfg.Lease < 2*time.Second {
 		return nil, fmt.Errorf("manager.lease is %s: a lease under 2 s is lost by any hiccup", cfg.Lease)
 	}
-	return &Manager{
+	m := &Manager{
 		cfg: cfg, store: store, jobs: jobs, tokens: tokens, log: log.With("manager", cfg.Owner),
 		defs: newDefinitions(), queue: newQueue(), keeper: newKeeper(), turns: make(chan struct{}, 1), held: map[uint64]*held{}, started: cfg.Now(),
-	}, nil
+	}
+	m.addProbes()
+	return m, nil
 }
 
 // Run works until ctx ends, then gives the leases back, those of executions in
@@ -131,6 +138,8 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.log.InfoContext(ctx, "manager started", "poll_interval", m.cfg.PollInterval.String(), "lease", m.cfg.Lease.String(), "workers", m.cfg.Workers)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.jobs.Run(ctx, m.jobChanged) })
+	g.Go(func() error { return m.database.Run(ctx) })
+	g.Go(func() error { return m.cluster.Run(ctx) })
 	g.Go(func() error { return loop(ctx, m.cfg.PollInterval, m.poll) })
 	g.Go(func() error { return loop(ctx, cancelPolls*m.cfg.PollInterval, m.findCancelled) })
 	g.Go(func() error { return loop(ctx, m.cfg.Lease/3, m.renew) })

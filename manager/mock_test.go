@@ -127,6 +127,20 @@ func (mr *MockJobsMockRecorder) LogTail(ctx, pod, container, limit interface{}) 
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "LogTail", reflect.TypeOf((*MockJobs)(nil).LogTail), ctx, pod, container, limit)
 }
 
+// Ping mocks base method.
+func (m *MockJobs) Ping(ctx context.Context) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Ping", ctx)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Ping indicates an expected call of Ping.
+func (mr *MockJobsMockRecorder) Ping(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Ping", reflect.TypeOf((*MockJobs)(nil).Ping), ctx)
+}
+
 // Pods mocks base method.
 func (m *MockJobs) Pods(ctx context.Context, jobName string) ([]v10.Pod, error) {
 	m.ctrl.T.Helper()
@@ -427,6 +441,20 @@ func (m *MockStore) PinVersion(ctx context.Context, l dao.Lease, now time.Time) 
 func (mr *MockStoreMockRecorder) PinVersion(ctx, l, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "PinVersion", reflect.TypeOf((*MockStore)(nil).PinVersion), ctx, l, now)
+}
+
+// Ping mocks base method.
+func (m *MockStore) Ping(ctx context.Context) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Ping", ctx)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Ping indicates an expected call of Ping.
+func (mr *MockStoreMockRecorder) Ping(ctx interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Ping", reflect.TypeOf((*MockStore)(nil).Ping), ctx)
 }
 
 // RecordedOutput mocks base method.

@@ -43,14 +43,17 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		mu   sync.Mutex
 		seen []observed
 	)
+	h.more = false
+	if m.cluster.Err() != nil {
+		return nil, nil // all of this needs it; its return wakes the execution
+	}
 	g.SetLimit(actAtOnce)
 	launches := 0
-	h.more = false
 	now := m.cfg.Now()
 	paused := func(taskID uint64) bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return now.Before(h.pauses[taskID].until)
+		return m.paused(h.pauses[taskID])
 	}
 	waiting := 0
 	for _, row := range h.x.RunningJobs() {
@@ -107,8 +110,10 @@ func (m *Manager) afterTask(ctx context.Context, h *held, row *dao.TaskExecution
 	if errors.Is(err, dao.ErrConflict) || whyNever(err) != nil {
 		return err
 	}
-	p := h.pauses[row.ID].after(m.cfg.Now())
+	p := m.pauseAfter(h.pauses[row.ID])
 	h.pauses[row.ID] = p
+	m.database.Doubt()
+	m.cluster.Doubt()
 	m.log.ErrorContext(ctx, "a task's Job cannot be created or read, trying again",
 		"execution_id", row.WorkflowExecutionID, "task_id", row.ID, "task", row.TaskName, "job", *row.ExecutionName, "errors", p.errors, "again_at", p.until, "error", err)
 	return nil

@@ -28,14 +28,16 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	m.mu.Lock()
 	h := m.held[id]
 	m.mu.Unlock()
-	if h == nil {
+	if h == nil || m.database.Err() != nil {
 		return
 	}
 	if h.cancel.Swap(false) {
 		h.x = nil
-	} else if m.cfg.Now().Before(h.pause.until) {
+	} else if m.paused(h.pause) {
 		return
 	}
+	ctx, done := m.database.While(ctx)
+	defer done()
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	defer m.endPass(h)
@@ -60,7 +62,8 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 		m.queue.add(id)
 	default:
 		h.x = nil
-		h.pause = h.pause.after(m.cfg.Now())
+		h.pause = m.pauseAfter(h.pause)
+		m.database.Doubt()
 		m.log.ErrorContext(ctx, "moving an execution failed, trying again", "execution_id", id, "errors", h.pause.errors, "again_at", h.pause.until, "error", err)
 	}
 }

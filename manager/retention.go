@@ -44,6 +44,9 @@ type retained struct {
 // yet; those that were left unkept, as by a crash, are kept here, once all that can
 // be deleted is.
 func (m *Manager) deleteJobs(ctx context.Context) {
+	if m.database.Err() != nil || m.cluster.Err() != nil {
+		return
+	}
 	unkept, err := m.deleteKept(ctx, m.retainedJobs())
 	if err != nil {
 		if ctx.Err() == nil {

@@ -53,11 +53,14 @@ func (m *Manager) callTurns() {
 
 // takeTurns gives slots whenever that is called for, until ctx ends.
 func (m *Manager) takeTurns(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.turns:
+		}
+		if m.database.Err() != nil {
+			continue // its return calls again
 		}
 		m.giveSlots(ctx)
 		m.claimInTurn(ctx)
@@ -71,6 +74,8 @@ func (m *Manager) giveSlots(ctx context.Context) {
 	if !m.holdsWaiting() {
 		return
 	}
+	ctx, done := m.database.While(ctx)
+	defer done()
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
 	limits := dao.JobLimits{All: m.cfg.MaxRunningJobs, Namespace: m.cfg.Namespace, InNamespace: m.cfg.MaxRunningJobsPerNamespace}

@@ -42,6 +42,8 @@ type heldJobs struct {
 
 func newHeldJobs() *heldJobs { return &heldJobs{jobs: map[string]*batchv1.Job{}, created: func() {}} }
 
+func (*heldJobs) Ping(context.Context) error { return nil }
+
 var batchJobs = schema.GroupResource{Group: "batch", Resource: "jobs"}
 
 func (k *heldJobs) Create(_ context.Context, job *batchv1.Job) (*batchv1.Job, error) {

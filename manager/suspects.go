@@ -36,7 +36,7 @@ func (m *Manager) suspect(h *held) {
 		return
 	}
 	wait := rand.New(rand.NewPCG(l.ExecutionID, l.Epoch)).Int64N(int64(m.cfg.Lease)) //nolint:gosec // no secret
-	h.pause.until = m.cfg.Now().Add(time.Duration(wait))
+	h.pause = pause{until: m.cfg.Now().Add(time.Duration(wait)), returns: m.returns.Load()}
 	m.log.Warn("an execution has lost its managers, one after the other, without getting on: it may be what they died of, and is moved with care",
 		"execution_id", l.ExecutionID, "takeovers", l.Takeovers, "strikes", l.Strikes, "last_manager", l.Lost, "first_pass_at", h.pause.until)
 }

@@ -138,6 +138,9 @@ func (r *Runner) List() []*batchv1.Job {
 	return list
 }
 
+// Ping always succeeds: this computer is here.
+func (r *Runner) Ping(context.Context) error { return nil }
+
 // Pods reads the Job's pods from disk, oldest first; none if there is no such
 // Job.
 func (r *Runner) Pods(_ context.Context, jobName string) ([]corev1.Pod, error) {

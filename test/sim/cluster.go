@@ -195,6 +195,11 @@ func (k *jobs) Delete(ctx context.Context, name string, uid types.UID) error {
 	return err
 }
 
+func (k *jobs) Ping(ctx context.Context) error {
+	_, err := ask(k.p, k.request(ctx, false, "Ping"), func() (struct{}, error) { return struct{}{}, nil })
+	return err
+}
+
 // Run keeps the watch: the scheduler calls changed.
 func (k *jobs) Run(ctx context.Context, changed func(job *batchv1.Job)) error {
 	k.p.watch.begin(changed)

@@ -33,6 +33,11 @@ func (s *store) hold(ctx context.Context, execution uint64, format string, args 
 
 func (s *store) db() *database { return s.p.w.db }
 
+func (s *store) Ping(ctx context.Context) error {
+	_, err := ask(s.p, s.read(ctx, "Ping"), func() (struct{}, error) { return struct{}{}, nil })
+	return err
+}
+
 // change is a call that writes in one transaction.
 func (s *store) change(c *call, l *dao.Lease, fn func(t *tx) error) error {
 	_, err := ask(s.p, c, func() (struct{}, error) { return struct{}{}, s.db().transaction(l, fn) })

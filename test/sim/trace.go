@@ -36,5 +36,6 @@ func routine(words []string) bool {
 		return false
 	}
 	_, what, _ := strings.Cut(words[0], " ")
-	return what == "" || what == "claimDue Due" || what == "renew Heartbeat" || what == "renew Renew" || what == "retain EndedTasks"
+	return what == "" || what == "claimDue Due" || what == "renew Heartbeat" || what == "renew Renew" || what == "deleteKept EndedTasks" ||
+		what == "pingDatabase Ping" || what == "Run Ping"
 }
