@@ -63,7 +63,7 @@ func freeSlots(tx *gorm.DB, limits JobLimits) (int, error) {
 		err = tx.Raw("SELECT COUNT(*) FROM task_executions WHERE slot IS NULL AND status = ? AND job_uid IS NOT NULL", TaskRunning).Scan(&uncounted).Error
 		used.Everywhere += uncounted
 	}
-	free := 0
+	var free int
 	switch {
 	case limits.InNamespace == 0:
 		free = limits.All - used.Everywhere
