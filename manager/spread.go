@@ -15,12 +15,12 @@ const (
 	// slack is which part of its share a manager may hold beyond it, so that small
 	// differences move nothing to and fro.
 	slack = 10
-	// headStart is for how many poll intervals a manager that holds too much leaves
+	// headStart is for which part of its lease a manager that holds too much leaves
 	// executions to others.
 	headStart = 3
 	// contentFor is for how many leases a manager gives nothing back after the
 	// others have not taken what it left to them: they may be full.
-	contentFor = 20
+	contentFor = 8
 )
 
 // excess returns how many executions more than its share a manager holds that
@@ -43,7 +43,7 @@ func (m *Manager) leaveToOthers(now time.Time) time.Time {
 	if m.others.excess(len(m.held)) == 0 {
 		return now
 	}
-	return now.Add(-headStart * m.cfg.PollInterval)
+	return now.Add(-m.cfg.Lease / headStart)
 }
 
 // keepAll has the manager give nothing back for some time.
