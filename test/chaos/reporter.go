@@ -8,15 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/metadata"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
-
-	"google.golang.org/grpc/metadata"
 
 	"github.com/jobnetes/jobnetes/manager/kube"
 	pb "github.com/jobnetes/jobnetes/proto"
@@ -30,35 +27,38 @@ type reporter struct {
 	client    kubernetes.Interface
 	namespace string
 
+	played  map[types.UID]bool // only for run's goroutine
+	playing sync.WaitGroup
+
 	mu      sync.Mutex
 	jobapis map[string]pb.JobapiClient // by endpoint
-	played  map[types.UID]bool
-	playing sync.WaitGroup
 }
+
+// lookEvery is how often the reporter looks for pods. It does not watch them: a
+// watch waits for up to a minute after several outages of the API server.
+const lookEvery = 300 * time.Millisecond
 
 // run plays until ctx ends.
-func (r *reporter) run(ctx context.Context) error {
-	factory := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = roleLabel + "=" + reports }))
-	_, err := factory.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { r.observe(ctx, obj.(*corev1.Pod)) },
-		UpdateFunc: func(_, obj any) { r.observe(ctx, obj.(*corev1.Pod)) },
-	})
-	if err != nil {
-		return fmt.Errorf("watch pods: %w", err)
+func (r *reporter) run(ctx context.Context) {
+	defer r.playing.Wait()
+	running := metav1.ListOptions{
+		LabelSelector: roleLabel + "=" + reports, FieldSelector: "status.phase=" + string(corev1.PodRunning),
+		ResourceVersion: "0", // of the API server's cache
 	}
-	factory.Start(ctx.Done())
-	<-ctx.Done()
-	factory.Shutdown() // after it, no observe is under way
-	r.playing.Wait()
-	return nil
+	for ctx.Err() == nil {
+		pods, err := r.client.CoreV1().Pods(r.namespace).List(ctx, running)
+		if err == nil { // else it is away
+			for i := range pods.Items {
+				r.begin(ctx, &pods.Items[i])
+			}
+		}
+		wait(ctx, lookEvery)
+	}
 }
 
-// observe begins to play a pod that runs.
-func (r *reporter) observe(ctx context.Context, pod *corev1.Pod) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if pod.Status.Phase != corev1.PodRunning || pod.DeletionTimestamp != nil || r.played[pod.UID] {
+// begin begins to play a pod, unless it is played already.
+func (r *reporter) begin(ctx context.Context, pod *corev1.Pod) {
+	if pod.DeletionTimestamp != nil || r.played[pod.UID] {
 		return
 	}
 	r.played[pod.UID] = true

@@ -41,16 +41,12 @@ func (w *world) run(ctx context.Context, duration time.Duration) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer end()
-	for _, watch := range []func() error{
-		func() error { return w.reporter.run(life) },
-		func() error { return w.watch.run(life, w.cluster.Client, w.namespace) },
-	} {
-		background.Go(func() {
-			if err := watch(); err != nil {
-				w.report.problem("%v", err)
-			}
-		})
-	}
+	background.Go(func() { w.reporter.run(life) })
+	background.Go(func() {
+		if err := w.watch.run(life, w.cluster.Client, w.namespace); err != nil {
+			w.report.problem("%v", err)
+		}
+	})
 	faults, cease := context.WithTimeout(life, duration)
 	defer cease()
 	for _, s := range w.services {
@@ -108,26 +104,18 @@ func (w *world) upgrade(faults, ctx context.Context, after time.Duration) {
 
 func (w *world) apiServer() server {
 	return server{"apiserver", w.cluster.StopAPIServer, func(ctx context.Context) error {
-		return errors.Join(w.cluster.ReviveAPIServer(ctx), w.reviveControllers())
+		return errors.Join(w.cluster.ReviveAPIServer(ctx), w.cluster.RestartControllers())
 	}}
 }
 
 func (w *world) etcd() server {
 	return server{"etcd", w.cluster.StopEtcd, func(ctx context.Context) error {
-		return errors.Join(w.cluster.ReviveEtcd(ctx), w.reviveControllers())
+		return errors.Join(w.cluster.ReviveEtcd(ctx), w.cluster.RestartControllers())
 	}}
 }
 
 func (w *world) mariadb() server {
 	return server{"database", w.database.Kill, w.database.Revive}
-}
-
-func (w *world) reviveControllers() error {
-	ended, err := w.cluster.ReviveControllers()
-	if ended != nil {
-		w.report.history.Info("a component of the cluster is started again", "error", ended)
-	}
-	return err
 }
 
 // settle waits until every execution has ended.

@@ -141,7 +141,7 @@ func TestPrivateSimulatedNodesOutliveEtcd(t *testing.T) {
 	if err := p.ReviveEtcd(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.ReviveControllers(); err != nil {
+	if err := p.RestartControllers(); err != nil {
 		t.Fatal(err)
 	}
 	job := &batchv1.Job{

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"testing"
@@ -58,25 +57,23 @@ func (p *plane) simulate(program string) (*simulation, error) {
 	return &simulation{program: program, scheduler: scheduler, kwok: process}, nil
 }
 
-// ReviveControllers starts the controllers, the scheduler and kwok again if they
-// have ended by themselves, as kubelet would: some give up when the API server is
-// away for long. It gives the errors that they ended with.
-func (p *Private) ReviveControllers() (ended error, err error) {
-	if ended = p.plane.controllers.Err(); ended != nil {
-		err = p.plane.startControllers()
+// RestartControllers kills the controllers, the scheduler and kwok, and starts them
+// again. Left alone they do nothing for up to a minute after several outages of the
+// API server, since their watches wait longer after each.
+func (p *Private) RestartControllers() error {
+	p.plane.controllers.Kill()
+	if err := p.plane.startControllers(); err != nil {
+		return err
 	}
 	s := p.plane.simulation
-	if s == nil || err != nil {
-		return ended, err
-	}
-	died := errors.Join(s.scheduler.Err(), s.kwok.Err())
-	if died == nil {
-		return ended, nil
+	if s == nil {
+		return nil
 	}
 	s.scheduler.Kill()
 	s.kwok.Kill()
+	var err error
 	p.plane.simulation, err = p.plane.simulate(s.program)
-	return errors.Join(ended, died), err
+	return err
 }
 
 // schedulerOptions are the arguments of a cluster's only scheduler.
