@@ -52,7 +52,7 @@ func FuzzLoad(f *testing.F) {
 func wantPlaces(t *testing.T, err error, file string) {
 	t.Helper()
 	problems := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // Join's own
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		problems = joined.Unwrap()
 	}
 	for _, p := range problems {
