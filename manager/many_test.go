@@ -52,6 +52,8 @@ func (e *endless) Create(_ context.Context, job *batchv1.Job) (*batchv1.Job, err
 	return job, nil
 }
 
+func (*endless) Ping(context.Context) error { return nil }
+
 func (e *endless) Cached(name string) *batchv1.Job {
 	e.mu.Lock()
 	defer e.mu.Unlock()
