@@ -44,7 +44,7 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		seen []observed
 	)
 	h.more = false
-	if m.cluster.Err() != nil {
+	if away := m.cluster.Err() != nil; away {
 		return nil, nil // all of this needs it; its return wakes the execution
 	}
 	g.SetLimit(actAtOnce)

@@ -194,7 +194,7 @@ func (b *backlog) add(t *testing.T, priorities ...int32) {
 func (b *backlog) count(t *testing.T, from string) int {
 	t.Helper()
 	var n int
-	if err := b.gdb.Raw("SELECT COUNT(*) FROM "+from).Scan(&n).Error; err != nil {
+	if err := b.gdb.Raw("SELECT COUNT(*) FROM " + from).Scan(&n).Error; err != nil {
 		t.Fatal(err)
 	}
 	return n
