@@ -44,8 +44,8 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		seen []observed
 	)
 	h.more = false
-	if away := m.cluster.Err() != nil; away {
-		return nil, nil // all of this needs it; its return wakes the execution
+	if m.cluster.Err() != nil {
+		return nil, nil //nolint:nilerr // all of this needs it, and its return wakes the execution: no error of the execution's
 	}
 	g.SetLimit(actAtOnce)
 	launches := 0
