@@ -9,24 +9,27 @@ import (
 
 // Due is what a manager is to know before it claims.
 type Due struct {
-	// Running and Scheduled say whether there is something for ClaimRunning and
-	// ClaimScheduled.
-	Running, Scheduled bool
+	// Running and Scheduled are how many executions there are for ClaimRunning and
+	// ClaimScheduled, DueLimit each at the most.
+	Running, Scheduled int
 	// Others is how many other managers live, and OthersHeld how many executions
-	// they held when they were last seen.
+	// they held when they last said so.
 	Others, OthersHeld int
 }
 
-// Due looks, in one statement that reads a few entries of indexes, for executions
-// that wait since now or before, and for managers that were seen after alive.
+// DueLimit bounds what Due counts, and so what it costs.
+const DueLimit = 200
+
+// Due looks, in one statement that reads entries of indexes, for executions that
+// wait since now or before, and for managers that were seen after alive.
 func (s *Store) Due(ctx context.Context, owner string, now, alive time.Time) (Due, error) {
 	var d Due
 	err := s.db.WithContext(ctx).Raw("SELECT "+
-		"EXISTS (SELECT 1 FROM workflow_executions WHERE status = 1 AND wake_at <= @now) AS running, "+
-		"EXISTS (SELECT 1 FROM workflow_executions WHERE status = 0 AND wake_at <= @now) AS scheduled, "+
+		"(SELECT COUNT(*) FROM (SELECT 1 FROM workflow_executions WHERE status = 1 AND wake_at <= @now LIMIT @limit) r) AS running, "+
+		"(SELECT COUNT(*) FROM (SELECT 1 FROM workflow_executions WHERE status = 0 AND wake_at <= @now LIMIT @limit) s) AS scheduled, "+
 		"(SELECT COUNT(*) FROM managers WHERE seen_at > @alive AND owner <> @owner) AS others, "+
 		"(SELECT COALESCE(SUM(held), 0) FROM managers WHERE seen_at > @alive AND owner <> @owner) AS others_held",
-		map[string]any{"now": micros(now), "alive": micros(alive), "owner": owner}).Scan(&d).Error
+		map[string]any{"now": micros(now), "alive": micros(alive), "owner": owner, "limit": DueLimit}).Scan(&d).Error
 	return d, translate(err, "look for executions to claim")
 }
 

@@ -21,6 +21,7 @@ const (
 // they do not is left to other managers. With a limit on running Jobs, scheduled
 // executions are claimed in their turn.
 func (m *Manager) poll(ctx context.Context) {
+	m.notePoll()
 	m.callTurns()
 	m.queueHeld()
 	if m.database.Err() != nil {
@@ -39,7 +40,8 @@ func (m *Manager) queueHeld() {
 	}
 }
 
-// claimDue claims at most a batch, and says whether there may be more.
+// claimDue claims at most a batch, as far as this manager's share goes, and says
+// whether there may be more.
 func (m *Manager) claimDue(ctx context.Context) (more bool) {
 	pass, done := m.database.While(ctx)
 	defer done()
@@ -52,29 +54,29 @@ func (m *Manager) claimDue(ctx context.Context) (more bool) {
 		return false
 	}
 	m.mu.Lock()
-	m.others = others{d.Others, d.OthersHeld}
+	m.due = d
 	m.mu.Unlock()
-	due := m.leaveToOthers(now)
+	since, limit := m.quota(now)
 	n := 0
-	if d.Running { // first: their Jobs wait to be looked at
-		n = m.claim(ctx, m.store.ClaimRunning, due)
+	if d.Running > 0 { // first: their Jobs wait to be looked at
+		n = m.claim(ctx, m.store.ClaimRunning, since, limit)
+		if n > 0 && since.Before(now) { // others have not taken what was given back
+			m.keepAll(now)
+		}
 	}
-	if d.Scheduled && !m.limited() {
-		n += m.claim(ctx, m.store.ClaimScheduled, due)
-	}
-	if n > 0 && due.Before(now) {
-		m.keepAll(now)
+	if d.Scheduled > 0 && !m.limited() {
+		n += m.claim(ctx, m.store.ClaimScheduled, since, limit-n)
 	}
 	if n > 0 && d.Others > 0 {
 		m.heartbeat(ctx) // so that their shares are right
 	}
-	return n >= claimBatch
+	return n >= limit && d.Running+d.Scheduled > n
 }
 
-// claim takes executions that wait since due, or before, and returns how many
-// they were.
-func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error), due time.Time) int {
-	limit := min(claimBatch, m.cfg.MaxExecutions-m.count())
+// claim takes at most limit executions that wait since then, or before, and returns
+// how many they were.
+func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error), since time.Time, limit int) int {
+	limit = min(limit, m.cfg.MaxExecutions-m.count())
 	if limit <= 0 {
 		return 0
 	}
@@ -82,7 +84,7 @@ func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, owne
 	defer done()
 	pass, cancel := context.WithTimeout(pass, passTimeout)
 	defer cancel()
-	leases, err := from(pass, m.cfg.Owner, due, m.cfg.Now().Add(m.cfg.Lease), limit)
+	leases, err := from(pass, m.cfg.Owner, since, m.cfg.Now().Add(m.cfg.Lease), limit)
 	if err != nil {
 		m.claimFailed(ctx, err)
 		return 0

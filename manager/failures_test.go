@@ -272,7 +272,7 @@ func TestMaxExecutions(t *testing.T) {
 	t.Parallel()
 	m := newMocked(t)
 	m.cfg.MaxExecutions = 3 // and holds one
-	m.store.EXPECT().Due(gomock.Any(), "m1", gomock.Any(), gomock.Any()).Times(2).Return(dao.Due{Running: true, Scheduled: true}, nil)
+	m.store.EXPECT().Due(gomock.Any(), "m1", gomock.Any(), gomock.Any()).Times(2).Return(dao.Due{Running: 9, Scheduled: 9}, nil)
 	m.store.EXPECT().ClaimRunning(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 2).Return([]dao.Lease{{ExecutionID: 2, Owner: "m1"}}, nil)
 	m.store.EXPECT().ClaimScheduled(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 1).Return([]dao.Lease{{ExecutionID: 3, Owner: "m1"}}, nil)
 	m.poll(t.Context())
@@ -420,7 +420,7 @@ func TestHangingDatabaseIsLogged(t *testing.T) {
 					<-ctx.Done()
 					return nil, ctx.Err()
 				})
-			m.claim(ctx, m.store.ClaimScheduled, m.now)
+			m.claim(ctx, m.store.ClaimScheduled, m.now, claimBatch)
 		}, "claiming failed"},
 		"look": {func(m *mocked, ctx context.Context) {
 			m.store.EXPECT().Due(gomock.Any(), "m1", gomock.Any(), gomock.Any()).

@@ -106,10 +106,11 @@ type Manager struct {
 
 	mu   sync.Mutex
 	held map[uint64]*held
-	// others are as the last look at the database has shown them.
-	others       others
-	contentUntil time.Time // until then nothing is given back to have executions spread evenly
-	hurry        time.Time // until then logs are not waited for long, since some have hung; by time.Now
+	// due is what the last look at the database has shown.
+	due          dao.Due
+	polls        [2]time.Time // when the last one but one began, and the last
+	contentUntil time.Time    // until then nothing is given back to have executions spread evenly
+	hurry        time.Time    // until then logs are not waited for long, since some have hung; by time.Now
 }
 
 // New returns a manager, which does nothing until it is run.
@@ -128,6 +129,7 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 		cfg: cfg, store: store, jobs: jobs, tokens: tokens, log: log.With("manager", cfg.Owner),
 		defs: newDefinitions(), queue: newQueue(), keeper: newKeeper(), turns: make(chan struct{}, 1), held: map[uint64]*held{}, started: cfg.Now(),
 	}
+	m.polls[1] = m.started
 	m.addProbes()
 	return m, nil
 }

@@ -224,27 +224,29 @@ func (w *world) reopened(t *testing.T) *dao.Store {
 	return dao.New(gdb)
 }
 
-func TestExcess(t *testing.T) {
+func TestShare(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
-		others others
-		held   int
-		want   int
+		due         dao.Due
+		held        int
+		share, more int
 	}{
-		"alone":                 {others{}, 5000, 0},
-		"even":                  {others{2, 200}, 100, 0},
-		"one of few":            {others{2, 2}, 2, 0},
-		"all of few":            {others{2, 0}, 4, 2},
-		"a little more":         {others{3, 225}, 82, 0},
-		"another has joined":    {others{3, 200}, 100, 25},
-		"a burst, nobody knows": {others{2, 0}, 0, 0},
-		"less":                  {others{1, 100}, 10, 0},
+		"alone":                 {dao.Due{Running: 3, Scheduled: 7}, 5000, 5010, 0},
+		"even":                  {dao.Due{Others: 2, OthersHeld: 200}, 100, 100, 0},
+		"one of few":            {dao.Due{Others: 2, OthersHeld: 2}, 2, 2, 0},
+		"all of few":            {dao.Due{Others: 2}, 4, 2, 2},
+		"a little more":         {dao.Due{Others: 3, OthersHeld: 225}, 82, 77, 0},
+		"another has joined":    {dao.Due{Others: 3, OthersHeld: 200}, 100, 75, 25},
+		"some are on their way": {dao.Due{Others: 3, OthersHeld: 200, Running: 25}, 75, 75, 0},
+		"a burst":               {dao.Due{Others: 2, Scheduled: 300}, 0, 100, 0},
+		"one has stopped":       {dao.Due{Others: 1, OthersHeld: 100, Running: 100}, 100, 150, 0},
+		"a burst goes on":       {dao.Due{Others: 2, Scheduled: 200}, 100, 100, 0},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := tc.others.excess(tc.held); got != tc.want {
-				t.Errorf("%d too many, want %d", got, tc.want)
+			if got, more := share(tc.due, tc.held), excess(tc.due, tc.held); got != tc.share || more != tc.more {
+				t.Errorf("the share is %d, %d too many; want %d, %d", got, more, tc.share, tc.more)
 			}
 		})
 	}
@@ -258,9 +260,9 @@ func TestLeftToOthers(t *testing.T) {
 	for id := range uint64(9) {
 		m.hold(dao.Lease{ExecutionID: id + 2, Owner: "m1", Epoch: 1})
 	}
-	waiting := m.now
-	m.store.EXPECT().Due(gomockAny, "m1", gomockAny, gomockAny).AnyTimes().Return(dao.Due{Scheduled: true, Others: 1}, nil)
-	m.store.EXPECT().ClaimScheduled(gomockAny, "m1", gomockAny, gomockAny, claimBatch).AnyTimes().
+	waiting := m.now.Add(m.cfg.PollInterval)
+	m.store.EXPECT().Due(gomockAny, "m1", gomockAny, gomockAny).AnyTimes().Return(dao.Due{Running: 1, Others: 1}, nil)
+	m.store.EXPECT().ClaimRunning(gomockAny, "m1", gomockAny, gomockAny, claimBatch).AnyTimes().
 		DoAndReturn(func(_ context.Context, _ string, due, _ time.Time, _ int) ([]dao.Lease, error) {
 			if waiting.After(due) {
 				return nil, nil
@@ -268,12 +270,16 @@ func TestLeftToOthers(t *testing.T) {
 			return []dao.Lease{{ExecutionID: 100, Owner: "m1", Epoch: 1}}, nil
 		})
 	m.store.EXPECT().Heartbeat(gomockAny, gomockAny).AnyTimes()
-	m.claimDue(t.Context())
+	look := func() {
+		m.now = m.now.Add(m.cfg.PollInterval)
+		m.notePoll()
+		m.claimDue(t.Context())
+	}
+	look()
 	if m.holds(100) {
 		t.Error("it is taken at once")
 	}
-	m.now = m.now.Add(m.cfg.Lease / headStart)
-	m.claimDue(t.Context())
+	look()
 	if !m.holds(100) {
 		t.Error("it is not taken although nobody does")
 	}

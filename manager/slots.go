@@ -199,5 +199,6 @@ func (m *Manager) claimInTurn(ctx context.Context) {
 	inTurn := func(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
 		return m.store.ClaimInTurn(ctx, owner, m.cfg.Namespace, due, until, m.ahead(), min(limit, m.ahead()))
 	}
-	m.claim(ctx, inTurn, m.leaveToOthers(m.cfg.Now()))
+	since, limit := m.quota(m.cfg.Now())
+	m.claim(ctx, inTurn, since, limit)
 }

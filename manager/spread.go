@@ -8,42 +8,52 @@ import (
 	"github.com/jobnetes/jobnetes/dao"
 )
 
-// others are the other managers that live, and how many executions they hold.
-type others struct{ managers, held int }
-
 const (
 	// slack is which part of its share a manager may hold beyond it, so that small
 	// differences move nothing to and fro.
 	slack = 10
-	// headStart is for which part of its lease a manager that holds too much leaves
-	// executions to others.
-	headStart = 3
 	// contentFor is for how many leases a manager gives nothing back after the
 	// others have not taken what it left to them: they may be full.
 	contentFor = 8
 )
 
-// excess returns how many executions more than its share a manager holds that
-// holds n; 0 if that is little.
-func (o others) excess(n int) int {
-	all := o.managers + 1
-	share := (o.held + n + all - 1) / all
-	if n <= share+max(1, share/slack) {
-		return 0
-	}
-	return n - share
+// share returns how many executions a manager is to hold that holds so many: as
+// many as each other, with what waits for one of them.
+func share(d dao.Due, held int) int {
+	all := d.Others + 1
+	return (d.OthersHeld + held + d.Running + d.Scheduled + all - 1) / all
 }
 
-// leaveToOthers returns since when an execution must have waited for this manager
-// to claim it: one that holds more than its share lets others go first. What they
-// do not take it takes all the same, so that nothing waits for ever.
-func (m *Manager) leaveToOthers(now time.Time) time.Time {
+// excess returns how many executions more than its share a manager holds; 0 if that
+// is little.
+func excess(d dao.Due, held int) int {
+	s := share(d, held)
+	if held <= s+max(1, s/slack) {
+		return 0
+	}
+	return held - s
+}
+
+// quota returns how many executions this manager may claim now, and since when they
+// must have waited. One that holds its share leaves to others what has come since
+// its last poll: otherwise it would take what was just given back to them. They look
+// as often as it does, so what they have not taken by its next poll they have no
+// room for, or do not work, or have counted wrongly: it takes that. So whatever the
+// counts are, nothing waits for more than two polls of a manager that has room.
+func (m *Manager) quota(now time.Time) (since time.Time, limit int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.others.excess(len(m.held)) == 0 {
-		return now
+	if limit = share(m.due, len(m.held)) - len(m.held); limit > 0 {
+		return now, min(limit, claimBatch)
 	}
-	return now.Add(-m.cfg.Lease / headStart)
+	return m.polls[0], claimBatch
+}
+
+// notePoll remembers when this manager looks, and when it last did.
+func (m *Manager) notePoll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.polls = [2]time.Time{m.polls[1], m.cfg.Now()}
 }
 
 // keepAll has the manager give nothing back for some time.
@@ -53,10 +63,15 @@ func (m *Manager) keepAll(now time.Time) {
 	m.contentUntil = now.Add(contentFor * m.cfg.Lease)
 }
 
-// rebalance gives back what is more than this manager's share.
+// rebalance gives back what is more than this manager's share: no more at once than
+// others claim at once, so that what it does not work on any more waits for nobody.
 func (m *Manager) rebalance(ctx context.Context) {
 	m.mu.Lock()
-	n := m.others.excess(len(m.held))
+	d := m.due
+	if m.limited() {
+		d.Scheduled = 0 // may wait for long
+	}
+	n := min(excess(d, len(m.held)), claimBatch)
 	content := m.cfg.Now().Before(m.contentUntil)
 	m.mu.Unlock()
 	if n == 0 || content {
@@ -71,6 +86,9 @@ func (m *Manager) rebalance(ctx context.Context) {
 			leases = append(leases, h.lease)
 		}
 	}
+	m.mu.Lock()
+	m.due.Running += len(leases)
+	m.mu.Unlock()
 	m.release(ctx, leases)
 	m.log.InfoContext(ctx, "executions given back, so that other managers hold their share", "executions", len(leases))
 }

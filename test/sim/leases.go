@@ -16,8 +16,8 @@ type losses struct{ takeovers, strikes uint32 }
 
 func (s *store) Due(ctx context.Context, owner string, now, alive time.Time) (dao.Due, error) {
 	return ask(s.p, s.read(ctx, "Due"), func() (d dao.Due, _ error) {
-		d.Running = len(s.db().waiting(dao.ExecutionRunning, micros(now))) > 0
-		d.Scheduled = len(s.db().waiting(dao.ExecutionScheduled, micros(now))) > 0
+		d.Running = min(dao.DueLimit, len(s.db().waiting(dao.ExecutionRunning, micros(now))))
+		d.Scheduled = min(dao.DueLimit, len(s.db().waiting(dao.ExecutionScheduled, micros(now))))
 		for _, m := range s.db().managers {
 			if m.Owner != owner && m.SeenAt.After(micros(alive)) {
 				d.Others++
