@@ -7,7 +7,7 @@ import (
 )
 
 // loop runs pass at once and then once in each interval until ctx ends: a little
-// earlier, by 5 to 15 %, so that managers do not march in step, and a pass begins
+// earlier, by 5 to 10 %, so that managers do not march in step, and a pass begins
 // within the interval even if the timer is late. Jitters do not add up: a pass that
 // takes no time leaves the rhythm as it is. A pass logs its own errors: the next
 // one tries again.
@@ -18,7 +18,7 @@ func loop(ctx context.Context, interval time.Duration, pass func(context.Context
 			due = now
 		}
 		due = due.Add(interval)
-		early := interval/20 + time.Duration(rand.Int64N(int64(interval)/10+1)) //nolint:gosec // jitter needs no secrecy
+		early := interval/20 + time.Duration(rand.Int64N(int64(interval)/20+1)) //nolint:gosec // jitter needs no secrecy
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
