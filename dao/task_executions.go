@@ -126,14 +126,19 @@ func (s *Store) MarkLaunched(ctx context.Context, l Lease, taskID uint64, uid st
 	return translate(one(res), "mark the Job of task %d as launched", taskID)
 }
 
-// EndedTasks returns, of the tasks with those ids that have ended, the Jobs'
-// names by id.
-func (s *Store) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]string, error) {
+// EndedTask is what EndedTasks says of a task.
+type EndedTask struct {
+	JobName   string
+	Succeeded bool
+}
+
+// EndedTasks returns those of the tasks with Jobs that have ended, by id.
+func (s *Store) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]EndedTask, error) {
 	var rows []TaskExecution
-	err := s.db.WithContext(ctx).Select("id, execution_name").Where("id IN ? AND status <> ? AND execution_name IS NOT NULL", taskIDs, TaskRunning).Find(&rows).Error
-	ended := make(map[uint64]string, len(rows))
+	err := s.db.WithContext(ctx).Select("id, execution_name, status").Where("id IN ? AND status <> ? AND execution_name IS NOT NULL", taskIDs, TaskRunning).Find(&rows).Error
+	ended := make(map[uint64]EndedTask, len(rows))
 	for _, r := range rows {
-		ended[r.ID] = *r.ExecutionName
+		ended[r.ID] = EndedTask{*r.ExecutionName, r.Status == TaskSuccess}
 	}
 	return ended, translate(err, "look which tasks have ended")
 }

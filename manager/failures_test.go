@@ -28,6 +28,7 @@ import (
 // reconcile by hand, by a clock of its own.
 
 type mocked struct {
+	succeeded *corev1.Pod // what Jobs.Succeeded returns
 	*Manager
 	store *MockStore
 	jobs  *MockJobs
@@ -50,6 +51,7 @@ func newMocked(t *testing.T) *mocked {
 		t.Fatal(err)
 	}
 	m.hold(dao.Lease{ExecutionID: 1, Owner: "m1", Epoch: 1, Until: m.now.Add(time.Hour)})
+	m.jobs.EXPECT().Succeeded(gomock.Any()).AnyTimes().DoAndReturn(func(*batchv1.Job) *corev1.Pod { return m.succeeded })
 	return m
 }
 

@@ -6,6 +6,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -25,6 +26,10 @@ type Jobs interface {
 	Cached(name string) *batchv1.Job
 	// List returns the Jobs that the watch knows, in no order.
 	List() []*batchv1.Job
+	// Succeeded returns the pod by which a Job has succeeded, as a watch has told,
+	// whether the Job's status says so yet or not; nil if none has told, or the Job
+	// is not one that has succeeded as soon as a pod of its has.
+	Succeeded(job *batchv1.Job) *corev1.Pod
 	// Pods lists the Job's pods.
 	Pods(ctx context.Context, jobName string) ([]corev1.Pod, error)
 	// LogTail returns the last limit bytes of a container's log, from a line's
@@ -39,8 +44,8 @@ type Jobs interface {
 	// and until it answers no other request is made.
 	Ping(ctx context.Context) error
 	// Run keeps the watch until ctx ends; changed is called with each Job that
-	// is new, different or gone.
-	Run(ctx context.Context, changed func(job *batchv1.Job)) error
+	// is new, different or gone, and with each pod that Succeeded returns from now on.
+	Run(ctx context.Context, changed func(obj metav1.Object)) error
 }
 
 // Store is what the manager needs of the database; *dao.Store is one.
@@ -68,7 +73,7 @@ type Store interface {
 	RecordedOutput(ctx context.Context, taskID uint64) (*string, uint32, error)
 	MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error
 	Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error
-	EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]string, error)
+	EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]dao.EndedTask, error)
 	KeepLogs(ctx context.Context, logs []dao.TaskLog, now time.Time) error
 	TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error)
 	TasksWithLogs(ctx context.Context, taskIDs []uint64) (map[uint64]bool, error)

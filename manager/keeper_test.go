@@ -96,10 +96,10 @@ func (s *shelf) isCluster() {
 }
 
 func (s *shelf) isDatabase() {
-	s.store.EXPECT().EndedTasks(gomock.Any(), gomock.Any()).AnyTimes().DoAndReturn(func(_ context.Context, ids []uint64) (map[uint64]string, error) {
-		over := map[uint64]string{}
+	s.store.EXPECT().EndedTasks(gomock.Any(), gomock.Any()).AnyTimes().DoAndReturn(func(_ context.Context, ids []uint64) (map[uint64]dao.EndedTask, error) {
+		over := map[uint64]dao.EndedTask{}
 		for _, id := range ids {
-			over[id] = fmt.Sprint("job-", id)
+			over[id] = dao.EndedTask{JobName: fmt.Sprint("job-", id)}
 		}
 		return over, nil
 	})

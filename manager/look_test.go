@@ -117,7 +117,7 @@ func TestHeldUpJobFails(t *testing.T) {
 	m.reconcile(t.Context(), 1)
 
 	m.jobs.EXPECT().List().Return([]*batchv1.Job{*job})
-	m.store.EXPECT().EndedTasks(gomock.Any(), []uint64{5}).Return(map[uint64]string{5: "w-a-5-1"}, nil)
+	m.store.EXPECT().EndedTasks(gomock.Any(), []uint64{5}).Return(map[uint64]dao.EndedTask{5: {JobName: "w-a-5-1"}}, nil)
 	m.jobs.EXPECT().Get(gomock.Any(), "w-a-5-1").Return(*job, nil)
 	m.jobs.EXPECT().Delete(gomock.Any(), "w-a-5-1", (*job).UID).Return(nil)
 	m.deleteJobs(t.Context())

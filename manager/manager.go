@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/manager/kube"
@@ -139,7 +139,7 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 func (m *Manager) Run(ctx context.Context) error {
 	m.log.InfoContext(ctx, "manager started", "poll_interval", m.cfg.PollInterval.String(), "lease", m.cfg.Lease.String(), "workers", m.cfg.Workers)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return m.jobs.Run(ctx, m.jobChanged) })
+	g.Go(func() error { return m.jobs.Run(ctx, m.changed) })
 	g.Go(func() error { return m.database.Run(ctx) })
 	g.Go(func() error { return m.cluster.Run(ctx) })
 	g.Go(func() error { return loop(ctx, m.cfg.PollInterval, m.poll) })
@@ -180,11 +180,11 @@ func (m *Manager) work(ctx context.Context, l lane) {
 	}
 }
 
-// jobChanged wakes the execution that a Job belongs to, if it is held here.
-func (m *Manager) jobChanged(job *batchv1.Job) {
-	id, err := strconv.ParseUint(job.Labels[kube.LabelExecutionID], 10, 64)
+// changed wakes the execution that a Job or pod belongs to, if it is held here.
+func (m *Manager) changed(obj metav1.Object) {
+	id, err := strconv.ParseUint(obj.GetLabels()[kube.LabelExecutionID], 10, 64)
 	if err != nil {
-		m.log.Warn("a Job with our managed-by label names no execution: somebody else made it, or changed its labels", "job", job.Name)
+		m.log.Warn("a Job or pod with our managed-by label names no execution: somebody else made it, or changed its labels", "name", obj.GetName())
 		return
 	}
 	if m.holds(id) {

@@ -13,6 +13,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -54,6 +55,8 @@ func (e *endless) Create(_ context.Context, job *batchv1.Job) (*batchv1.Job, err
 
 func (*endless) Ping(context.Context) error { return nil }
 
+func (e *endless) Succeeded(*batchv1.Job) *corev1.Pod { return nil }
+
 func (e *endless) Cached(name string) *batchv1.Job {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -70,7 +73,7 @@ func (e *endless) Get(_ context.Context, name string) (*batchv1.Job, error) {
 func (e *endless) List() []*batchv1.Job                               { return nil }
 func (e *endless) Pods(context.Context, string) ([]corev1.Pod, error) { return nil, nil }
 func (e *endless) Delete(context.Context, string, types.UID) error    { return nil }
-func (e *endless) Run(ctx context.Context, _ func(*batchv1.Job)) error {
+func (e *endless) Run(ctx context.Context, _ func(metav1.Object)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }

@@ -13,6 +13,7 @@ import (
 	dao "github.com/jobnetes/jobnetes/dao"
 	v1 "k8s.io/api/batch/v1"
 	v10 "k8s.io/api/core/v1"
+	v11 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	types "k8s.io/apimachinery/pkg/types"
 )
 
@@ -157,7 +158,7 @@ func (mr *MockJobsMockRecorder) Pods(ctx, jobName interface{}) *gomock.Call {
 }
 
 // Run mocks base method.
-func (m *MockJobs) Run(ctx context.Context, changed func(*v1.Job)) error {
+func (m *MockJobs) Run(ctx context.Context, changed func(v11.Object)) error {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "Run", ctx, changed)
 	ret0, _ := ret[0].(error)
@@ -168,6 +169,20 @@ func (m *MockJobs) Run(ctx context.Context, changed func(*v1.Job)) error {
 func (mr *MockJobsMockRecorder) Run(ctx, changed interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Run", reflect.TypeOf((*MockJobs)(nil).Run), ctx, changed)
+}
+
+// Succeeded mocks base method.
+func (m *MockJobs) Succeeded(job *v1.Job) *v10.Pod {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Succeeded", job)
+	ret0, _ := ret[0].(*v10.Pod)
+	return ret0
+}
+
+// Succeeded indicates an expected call of Succeeded.
+func (mr *MockJobsMockRecorder) Succeeded(job interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Succeeded", reflect.TypeOf((*MockJobs)(nil).Succeeded), job)
 }
 
 // MockStore is a mock of Store interface.
@@ -297,10 +312,10 @@ func (mr *MockStoreMockRecorder) Due(ctx, owner, now, alive interface{}) *gomock
 }
 
 // EndedTasks mocks base method.
-func (m *MockStore) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]string, error) {
+func (m *MockStore) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]dao.EndedTask, error) {
 	m.ctrl.T.Helper()
 	ret := m.ctrl.Call(m, "EndedTasks", ctx, taskIDs)
-	ret0, _ := ret[0].(map[uint64]string)
+	ret0, _ := ret[0].(map[uint64]dao.EndedTask)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }

@@ -72,7 +72,7 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		}
 		job := m.jobs.Cached(*row.ExecutionName)
 		l := h.looks[row.ID]
-		if row.JobUID != nil && job != nil && string(job.UID) == *row.JobUID && !kube.Finished(job) {
+		if row.JobUID != nil && job != nil && string(job.UID) == *row.JobUID && !m.ended(job) {
 			if !m.worthALook(job, l, now) {
 				continue // runs: by far the most frequent case, and it costs nothing
 			}
@@ -160,7 +160,7 @@ func (m *Manager) observeJob(ctx context.Context, h *held, row *dao.TaskExecutio
 		}
 	}
 	switch {
-	case kube.Finished(job):
+	case m.ended(job):
 		return m.outcome(ctx, h, row, job, l)
 	case l != nil:
 		return m.observeRunning(ctx, h, row, job, l)
@@ -169,13 +169,19 @@ func (m *Manager) observeJob(ctx context.Context, h *held, row *dao.TaskExecutio
 	}
 }
 
-// outcome reads what a finished Job has left.
+// ended says whether a Job has ended, or its pod has shown that it succeeds: what
+// the Job controller makes of it later changes the task no more.
+func (m *Manager) ended(job *batchv1.Job) bool {
+	return kube.Finished(job) || m.jobs.Succeeded(job) != nil
+}
+
+// outcome reads what a Job that has ended has left.
 func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, l *look) (*observed, error) {
 	recorded, rev, err := m.store.RecordedOutput(ctx, row.ID)
 	if err != nil {
 		return nil, err
 	}
-	pods, err := m.jobs.Pods(ctx, job.Name)
+	pods, err := m.endedPods(ctx, job)
 	if err != nil {
 		return nil, fmt.Errorf("read its pods: %w", err)
 	}
@@ -191,6 +197,15 @@ func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, 
 	return &observed{job: job, pods: pods, Observation: engine.Observation{
 		TaskID: row.ID, Succeeded: o.Succeeded, Output: o.Output, Recorded: recorded, RecordedRev: rev, Reason: o.Reason, Message: o.Message,
 	}}, nil
+}
+
+// endedPods returns the pods of a Job that has ended: that by which it succeeded, if
+// it is known, and else all.
+func (m *Manager) endedPods(ctx context.Context, job *batchv1.Job) ([]corev1.Pod, error) {
+	if pod := m.jobs.Succeeded(job); pod != nil {
+		return []corev1.Pod{*pod}, nil
+	}
+	return m.jobs.Pods(ctx, job.Name)
 }
 
 // failed is what is seen of a task whose Job will not say how it ended.

@@ -14,6 +14,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
@@ -57,6 +58,12 @@ func (m *Manager) deleteJobs(ctx context.Context) {
 	m.keepUnkept(ctx, unkept)
 }
 
+// left says whether the Job is left of a task that has ended so. One whose task has
+// succeeded by its pod comes to its end by itself, and then is kept as all are.
+func (r retained) left(t dao.EndedTask) bool {
+	return t.JobName == r.job.Name && (!t.Succeeded || kube.Finished(r.job))
+}
+
 // retainedJobs returns, by task, the Jobs that there may be something to do with
 // now.
 func (m *Manager) retainedJobs() map[uint64]retained {
@@ -96,7 +103,7 @@ func (m *Manager) deleteKept(ctx context.Context, found map[uint64]retained) (un
 		if err != nil {
 			return nil, err
 		}
-		ids := slices.DeleteFunc(slices.Clone(batch), func(id uint64) bool { return over[id] != found[id].job.Name })
+		ids := slices.DeleteFunc(slices.Clone(batch), func(id uint64) bool { return !found[id].left(over[id]) })
 		if err := m.settleKept(pass, ids, found); err != nil {
 			return nil, err
 		}

@@ -33,7 +33,7 @@ import (
 type heldJobs struct {
 	mu      sync.Mutex
 	created func() // called after each creation
-	changed []func(*batchv1.Job)
+	changed []func(metav1.Object)
 	jobs    map[string]*batchv1.Job
 	order   []uint64 // the executions whose Jobs were created, in that order
 	running []string // those Jobs that run, the oldest first
@@ -120,6 +120,8 @@ func (k *heldJobs) List() []*batchv1.Job {
 	return slices.Collect(maps.Values(k.jobs))
 }
 
+func (k *heldJobs) Succeeded(*batchv1.Job) *corev1.Pod { return nil }
+
 func (k *heldJobs) Pods(context.Context, string) ([]corev1.Pod, error) { return nil, nil }
 
 func (k *heldJobs) LogTail(_ context.Context, pod, _ string, _ int) ([]byte, bool, error) {
@@ -128,7 +130,7 @@ func (k *heldJobs) LogTail(_ context.Context, pod, _ string, _ int) ([]byte, boo
 
 func (k *heldJobs) Delete(context.Context, string, types.UID) error { return nil }
 
-func (k *heldJobs) Run(ctx context.Context, changed func(*batchv1.Job)) error {
+func (k *heldJobs) Run(ctx context.Context, changed func(metav1.Object)) error {
 	k.mu.Lock()
 	k.changed = append(k.changed, changed)
 	k.mu.Unlock()

@@ -54,7 +54,9 @@ type Client struct {
 	cfg    Config
 	log    *slog.Logger
 	cached *cache
-	pings  *pings
+	// succeeded is what the watch on pods has told.
+	succeeded *successes
+	pings     *pings
 }
 
 // RESTConfig returns how to reach the cluster.
@@ -104,7 +106,7 @@ func New(rc *rest.Config, cfg Config, log *slog.Logger) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	return &Client{api: api, cfg: cfg, log: log, cached: newCache(), pings: pings}, nil
+	return &Client{api: api, cfg: cfg, log: log, cached: newCache(), succeeded: newSuccesses(), pings: pings}, nil
 }
 
 // jobKey is the key of a context's value: the name of the Job that a request is

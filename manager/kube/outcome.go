@@ -13,7 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Outcome is how a finished Job ended.
+// Outcome is how a Job ended.
 type Outcome struct {
 	Succeeded bool
 	// Output is the JSON object that a container left as its termination message;
@@ -67,11 +67,12 @@ func FailedBy(job *batchv1.Job) string {
 	return ""
 }
 
-// OutcomeOf reads how a finished Job ended, from the Job, its pods, and the ends
-// of their logs, which are only read of a Job that failed.
+// OutcomeOf reads how a Job ended, from the Job, its pods, and the ends of their
+// logs, which are only read of a Job that failed. One that is not finished has
+// succeeded, by the pod that is given (SucceedsByPod).
 func OutcomeOf(job *batchv1.Job, pods []corev1.Pod, logs []Log) Outcome {
 	c := condition(job)
-	if c.Type == batchv1.JobComplete {
+	if c == nil || c.Type == batchv1.JobComplete {
 		output, note := outputOf(latestFirst(job, pods))
 		return Outcome{Succeeded: true, Output: output, Note: note}
 	}

@@ -21,12 +21,12 @@ func (c *Client) selector() string {
 // relistRetry is the time between two tries to list Jobs while that fails.
 const relistRetry = time.Second
 
-// Run watches the namespace's Jobs by an informer, and lists them now and then;
-// see manager.Jobs. After an outage of the API server it lists them at once and
+// Run watches the namespace's Jobs by an informer, and lists them now and then,
+// and watches for pods that succeed; see manager.Jobs. After an outage of the API server it lists them at once and
 // begins the watch anew: the informer's own pauses grow to a minute.
-func (c *Client) Run(ctx context.Context, changed func(job *batchv1.Job)) error {
+func (c *Client) Run(ctx context.Context, changed func(obj metav1.Object)) error {
 	for relistIn := c.cfg.RelistInterval; ; relistIn = 0 {
-		end, err := c.watch(changed)
+		end, err := c.watch(ctx, changed)
 		if err != nil {
 			return err
 		}
@@ -38,8 +38,8 @@ func (c *Client) Run(ctx context.Context, changed func(job *batchv1.Job)) error 
 	}
 }
 
-// watch starts an informer; the caller ends it.
-func (c *Client) watch(changed func(job *batchv1.Job)) (end func(), err error) {
+// watch starts an informer for Jobs, and the watch on pods; the caller ends both.
+func (c *Client) watch(ctx context.Context, changed func(obj metav1.Object)) (end func(), err error) {
 	factory := informers.NewSharedInformerFactoryWithOptions(c.api, 0,
 		informers.WithNamespace(c.cfg.Namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = c.selector() }),
@@ -65,17 +65,20 @@ func (c *Client) watch(changed func(job *batchv1.Job)) (end func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch Jobs: %w", err)
 	}
-	stop := make(chan struct{})
-	factory.Start(stop)
+	ctx, cancel := context.WithCancel(ctx)
+	factory.StartWithContext(ctx)
+	var pods sync.WaitGroup
+	pods.Go(func() { c.watchPods(ctx, changed) })
 	return func() {
-		close(stop)
+		cancel()
 		factory.Shutdown()
+		pods.Wait()
 	}, nil
 }
 
 // keepListing lists all Jobs, first after that time, until ctx ends or the API
 // server is back from an outage, which it sees by its lists or by Ping.
-func (c *Client) keepListing(ctx context.Context, in time.Duration, changed func(job *batchv1.Job)) {
+func (c *Client) keepListing(ctx context.Context, in time.Duration, changed func(obj metav1.Object)) {
 	var failing time.Time // since when; zero: the last list was right
 	for {
 		select {
@@ -105,11 +108,10 @@ func (c *Client) keepListing(ctx context.Context, in time.Duration, changed func
 }
 
 // relist compares what the API server has with what the watch has told.
-func (c *Client) relist(ctx context.Context, changed func(job *batchv1.Job)) error {
+func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	names := map[string]bool{}
-	version := ""
+	began, names, version := time.Now(), map[string]bool{}, ""
 	err := c.pages(ctx, c.selector(), func(list *batchv1.JobList) {
 		if version == "" {
 			version = list.ResourceVersion
@@ -129,6 +131,7 @@ func (c *Client) relist(ctx context.Context, changed func(job *batchv1.Job)) err
 	for _, job := range c.cached.removeMissing(names, version) {
 		changed(job)
 	}
+	c.succeeded.forget(began.Add(-c.cfg.RelistInterval))
 	return nil
 }
 
@@ -140,7 +143,11 @@ func slim(obj any) (any, error) {
 	}
 	job.ManagedFields = nil
 	job.Annotations = nil
-	job.Spec = batchv1.JobSpec{}
+	s := &job.Spec
+	job.Spec = batchv1.JobSpec{ // what SucceedsByPod reads
+		Completions: s.Completions, Parallelism: s.Parallelism, CompletionMode: s.CompletionMode,
+		PodFailurePolicy: s.PodFailurePolicy, SuccessPolicy: s.SuccessPolicy, ManagedBy: s.ManagedBy,
+	}
 	return job, nil
 }
 

@@ -141,6 +141,9 @@ func (r *Runner) List() []*batchv1.Job {
 // Ping always succeeds: this computer is here.
 func (r *Runner) Ping(context.Context) error { return nil }
 
+// Succeeded returns nil: a Job here has ended when its last process has.
+func (r *Runner) Succeeded(*batchv1.Job) *corev1.Pod { return nil }
+
 // Pods reads the Job's pods from disk, oldest first; none if there is no such
 // Job.
 func (r *Runner) Pods(_ context.Context, jobName string) ([]corev1.Pod, error) {

@@ -48,7 +48,7 @@ func runDev(dir string) error {
 	if err != nil {
 		return err
 	}
-	return r.Run(context.Background(), func(*batchv1.Job) {})
+	return r.Run(context.Background(), func(metav1.Object) {})
 }
 
 func testConfig(dir string) Config {
@@ -69,10 +69,10 @@ func testConfig(dir string) Config {
 // all its Jobs too.
 func setup(t *testing.T) *Runner {
 	t.Helper()
-	return start(t, testConfig(t.TempDir()), func(*batchv1.Job) {})
+	return start(t, testConfig(t.TempDir()), func(metav1.Object) {})
 }
 
-func start(t *testing.T, cfg Config, changed func(*batchv1.Job)) *Runner {
+func start(t *testing.T, cfg Config, changed func(metav1.Object)) *Runner {
 	t.Helper()
 	r, stop := startStoppable(t, cfg, changed)
 	t.Cleanup(func() {
@@ -87,7 +87,7 @@ func start(t *testing.T, cfg Config, changed func(*batchv1.Job)) *Runner {
 }
 
 // startStoppable leaves it to the test to stop the Runner, its Jobs running on.
-func startStoppable(t *testing.T, cfg Config, changed func(*batchv1.Job)) (*Runner, func()) {
+func startStoppable(t *testing.T, cfg Config, changed func(metav1.Object)) (*Runner, func()) {
 	t.Helper()
 	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	r, err := New(cfg)

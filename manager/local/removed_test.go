@@ -9,6 +9,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TestRemovedJobIsForgotten: somebody removes a Job's folder, or all of them,
@@ -39,14 +40,14 @@ func TestRemovedJobIsForgotten(t *testing.T) {
 			var told atomic.Bool
 			var r *Runner
 			ready := make(chan struct{})
-			changed := func(job *batchv1.Job) {
+			changed := func(job metav1.Object) {
 				<-ready
-				if job.Name == "job" && r.Cached("job") == nil {
+				if job.GetName() == "job" && r.Cached("job") == nil {
 					told.Store(true)
 				}
 			}
 			if tc.adopted {
-				former, stop := startStoppable(t, cfg, func(*batchv1.Job) {})
+				former, stop := startStoppable(t, cfg, func(metav1.Object) {})
 				create(t, former, newJob("job", blocker(dir)))
 				waitFile(t, filepath.Join(dir, "pid"))
 				stop()

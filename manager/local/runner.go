@@ -16,6 +16,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 const (
@@ -231,7 +232,7 @@ func newTracked(d jobDir, rec record) *tracked {
 // or deleted (in which case Cached no longer knows it); never twice at a time.
 // The Jobs must not be changed. Those that run when ctx ends go on without it.
 // Run can be called once.
-func (r *Runner) Run(ctx context.Context, changed func(job *batchv1.Job)) error {
+func (r *Runner) Run(ctx context.Context, changed func(obj metav1.Object)) error {
 	r.mu.Lock()
 	live, started := r.live, r.started
 	r.live, r.started = nil, true

@@ -160,12 +160,12 @@ func TestChanged(t *testing.T) {
 	var seen []string
 	var r *Runner
 	ready := make(chan struct{})
-	r = start(t, testConfig(t.TempDir()), func(job *batchv1.Job) {
+	r = start(t, testConfig(t.TempDir()), func(obj metav1.Object) {
 		<-ready
 		what := "here"
-		if r.Cached(job.Name) == nil {
+		if r.Cached(obj.GetName()) == nil {
 			what = "gone"
-		} else if c := ended(&job.Status); c != nil {
+		} else if c := ended(&obj.(*batchv1.Job).Status); c != nil {
 			what = string(c.Type)
 		}
 		mu.Lock()
@@ -197,7 +197,7 @@ func TestSlots(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t.TempDir())
 	cfg.Slots = 1
-	r, stop := startStoppable(t, cfg, func(*batchv1.Job) {})
+	r, stop := startStoppable(t, cfg, func(metav1.Object) {})
 	dirs := []string{t.TempDir(), t.TempDir(), t.TempDir()}
 	for i, dir := range dirs {
 		create(t, r, newJob(fmt.Sprintf("job-%d", i), blocker(dir)))
@@ -205,7 +205,7 @@ func TestSlots(t *testing.T) {
 	waitFile(t, filepath.Join(dirs[0], "pid"))
 	stop()
 
-	r = start(t, cfg, func(*batchv1.Job) {})
+	r = start(t, cfg, func(metav1.Object) {})
 	for i, dir := range dirs {
 		waitFile(t, filepath.Join(dir, "pid"))
 		for later := i + 1; later < len(dirs); later++ {
@@ -230,7 +230,7 @@ func TestWaitingJobCanBeDeleted(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t.TempDir())
 	cfg.Slots = 1
-	r, dir := start(t, cfg, func(*batchv1.Job) {}), t.TempDir()
+	r, dir := start(t, cfg, func(metav1.Object) {}), t.TempDir()
 	create(t, r, newJob("first", blocker(dir)))
 	waitFile(t, filepath.Join(dir, "pid"))
 	never := t.TempDir()
@@ -295,7 +295,7 @@ func TestRunnerThatCannotStart(t *testing.T) {
 	t.Parallel()
 	cfg := testConfig(t.TempDir())
 	cfg.Runner = []string{"/nonexistent/jobnetes"}
-	r := start(t, cfg, func(*batchv1.Job) {})
+	r := start(t, cfg, func(metav1.Object) {})
 	create(t, r, newJob("job", shell("c", "exit 0")))
 	if got := get(t, r, "job"); got.Status.StartTime != nil {
 		t.Errorf("started at %v", got.Status.StartTime)
@@ -331,7 +331,7 @@ func TestKilledDev(t *testing.T) {
 	}
 	_ = dev.Wait()
 
-	r = start(t, testConfig(data), func(*batchv1.Job) {})
+	r = start(t, testConfig(data), func(metav1.Object) {})
 	until(t, "the pod to be seen active", func() bool { return r.Cached("job").Status.Active == 1 })
 	touch(t, filepath.Join(dir, "go"))
 	checkConditions(t, waitJob(t, r, "job"), batchv1.JobReasonCompletionsReached)
@@ -399,7 +399,7 @@ func TestKilledJobRunner(t *testing.T) {
 func TestDeletionSurvives(t *testing.T) {
 	t.Parallel()
 	cfg, dir := testConfig(t.TempDir()), t.TempDir()
-	r, stop := startStoppable(t, cfg, func(*batchv1.Job) {})
+	r, stop := startStoppable(t, cfg, func(metav1.Object) {})
 	c := shell("c", `trap '' TERM; echo $$ > "$1/pid"; while :; do sleep 0.05; done`)
 	c.Args = []string{"sh", dir}
 	job := newJob("job", c)
@@ -417,7 +417,7 @@ func TestDeletionSurvives(t *testing.T) {
 	}
 	stop()
 
-	r = start(t, cfg, func(*batchv1.Job) {})
+	r = start(t, cfg, func(metav1.Object) {})
 	if got := get(t, r, "job"); got.DeletionTimestamp == nil {
 		t.Error("no deletion timestamp")
 	}
@@ -430,7 +430,7 @@ func TestDeletionSurvives(t *testing.T) {
 func TestRemovedFolder(t *testing.T) {
 	t.Parallel()
 	cfg, dir := testConfig(t.TempDir()), t.TempDir()
-	r, stop := startStoppable(t, cfg, func(*batchv1.Job) {})
+	r, stop := startStoppable(t, cfg, func(metav1.Object) {})
 	create(t, r, newJob("job", blocker(dir)))
 	pid := waitFile(t, filepath.Join(dir, "pid"))
 	// After that it writes nothing that would come between.
@@ -469,7 +469,7 @@ func TestInheritedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = dev.Wait()
-	start(t, testConfig(data), func(*batchv1.Job) {}) // to end the job
+	start(t, testConfig(data), func(metav1.Object) {}) // to end the job
 	if err := reader.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}

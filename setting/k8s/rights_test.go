@@ -62,7 +62,7 @@ func (in installation) testRightsSuffice(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		seen := make(chan struct{}, 100)
-		go func() { _ = c.Run(ctx, func(*batchv1.Job) { seen <- struct{}{} }) }()
+		go func() { _ = c.Run(ctx, func(metav1.Object) { seen <- struct{}{} }) }()
 
 		job, err := c.Create(ctx, plainJob())
 		if err != nil {
@@ -95,7 +95,7 @@ func plainJob() *batchv1.Job {
 func (in installation) testRightsAreNoMore(t *testing.T, other installation) {
 	readPods := []string{"get /pods/log", "list /pods"}
 	want := map[string][]string{
-		"manager":  append([]string{"create batch/jobs", "delete batch/jobs", "get batch/jobs", "list batch/jobs", "watch batch/jobs"}, readPods...),
+		"manager":  append([]string{"create batch/jobs", "delete batch/jobs", "get batch/jobs", "list batch/jobs", "watch batch/jobs", "watch /pods"}, readPods...),
 		"jobapi":   readPods,
 		"webadmin": readPods,
 		"migrate":  {},

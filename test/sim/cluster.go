@@ -43,6 +43,8 @@ type job struct {
 	plan    plan
 	foreign bool // a stranger's
 	done    bool // it finished before it went
+	proven  bool // its pod has succeeded
+	late    bool // the Job controller finds its deadline passed, whatever its pod has done
 	cut     bool // deleted by a stranger
 	phase   phase
 	next    time.Time // not before does the next phase come
@@ -66,7 +68,10 @@ func (c *cluster) create(obj *batchv1.Job, foreign bool) (*batchv1.Job, error) {
 	j := &job{obj: obj.DeepCopy(), attempt: at, plan: p, foreign: foreign}
 	j.obj.UID = types.UID("uid" + strconv.Itoa(len(c.all)+1))
 	j.obj.CreationTimestamp = metav1.NewTime(c.w.now())
-	j.obj.Spec = batchv1.JobSpec{} // nobody reads it
+	j.obj.Spec = batchv1.JobSpec{} // but for what kube.SucceedsByPod does
+	if p.many {
+		j.obj.Spec.Completions = new(int32(2))
+	}
 	c.jobs[obj.Name] = j
 	c.all = append(c.all, j)
 	c.byUID[string(j.obj.UID)] = j
@@ -90,11 +95,16 @@ func (c *cluster) update(j *job, change func(obj *batchv1.Job)) {
 func (c *cluster) changed(j *job) {
 	c.version++
 	j.obj.ResourceVersion = strconv.Itoa(c.version)
+	c.tell(j, event{obj: j.obj, gone: j.phase == gone})
+}
+
+// tell tells the watches of an event of a Job.
+func (c *cluster) tell(j *job, e event) {
 	if !watched(j.obj) {
 		return
 	}
 	for _, p := range c.w.alive() {
-		p.watch.tell(event{obj: j.obj, gone: j.phase == gone})
+		p.watch.tell(e)
 	}
 }
 
@@ -152,6 +162,13 @@ func (k *jobs) Get(ctx context.Context, name string) (*batchv1.Job, error) {
 
 func (k *jobs) Cached(name string) *batchv1.Job { return k.p.watch.get(name) }
 
+func (k *jobs) Succeeded(job *batchv1.Job) *corev1.Pod {
+	if !kube.SucceedsByPod(job) {
+		return nil
+	}
+	return k.p.watch.succeeded(job.UID)
+}
+
 // List waits for the scheduler like a request, so that what it sees does not
 // depend on when exactly it is called.
 func (k *jobs) List() []*batchv1.Job {
@@ -201,7 +218,7 @@ func (k *jobs) Ping(ctx context.Context) error {
 }
 
 // Run keeps the watch: the scheduler calls changed.
-func (k *jobs) Run(ctx context.Context, changed func(job *batchv1.Job)) error {
+func (k *jobs) Run(ctx context.Context, changed func(obj metav1.Object)) error {
 	k.p.watch.begin(changed)
 	<-ctx.Done()
 	return ctx.Err()

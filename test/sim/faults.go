@@ -39,6 +39,7 @@ const (
 	apiAway     // the API server is away for some time
 	watchCut    // a watch dies without a word
 	deletedJob  // a stranger deletes a Job
+	overruled   // a Job's pod has succeeded, and the Job controller has it fail
 	takenName   // a stranger makes a Job under the name of a task's
 	lateRecord  // a job's record of its output is sent again, and arrives when the Job may have ended
 	otherRecord // the same with another output
@@ -56,7 +57,7 @@ const (
 var faultNames = [faultKinds]string{
 	"answer lost", "request late", "call refused", "write refused for good", "conflict",
 	"manager killed", "manager stopped", "manager paused", "database away", "API server away", "watch cut",
-	"Job deleted by a stranger", "name taken by a stranger", "record repeated", "record replaced", "cancelled by an operator",
+	"Job deleted by a stranger", "Job overruled", "name taken by a stranger", "record repeated", "record replaced", "cancelled by an operator",
 	"watch event lost", "watch event repeated", "watch events reordered",
 }
 

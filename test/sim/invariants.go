@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
+
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/manager/kube"
 	"github.com/jobnetes/jobnetes/schema"
@@ -163,7 +165,7 @@ func (w *world) checkEnd(before, after *dao.TaskExecution) {
 	var fair bool
 	switch after.ErrorReason {
 	case "":
-		fair = j != nil && j.done && j.plan.kind == succeeds && (after.Output == j.output(before) || j.cut && after.Output == nothing)
+		fair = j != nil && (j.done && !j.late || j.proven) && j.plan.kind == succeeds && (after.Output == j.output(before) || j.cut && after.Output == nothing)
 	case "JobDeleted":
 		fair = j != nil && j.phase == gone && j.cut
 	case "JobReplaced":
@@ -174,6 +176,8 @@ func (w *world) checkEnd(before, after *dao.TaskExecution) {
 		fair = w.touched[after.WorkflowExecutionID]
 	case dao.Cancelled:
 		fair = w.db.executions[after.WorkflowExecutionID].CancelRequestedAt != nil
+	case batchv1.JobReasonDeadlineExceeded:
+		fair = j != nil && j.done && j.late
 	case "ImagePullBackOff":
 		fair = j != nil && j.plan.kind == stuck
 	default:

@@ -83,8 +83,11 @@ func (c *cluster) advance(j *job) {
 
 func (j *job) condition(success, failure batchv1.JobConditionType, now metav1.Time) batchv1.JobCondition {
 	c := batchv1.JobCondition{Type: success, Status: corev1.ConditionTrue, LastTransitionTime: now}
-	if j.plan.kind == fails {
+	switch {
+	case j.plan.kind == fails:
 		c.Type, c.Reason, c.Message = failure, batchv1.JobReasonBackoffLimitExceeded, "simulated"
+	case j.late:
+		c.Type, c.Reason, c.Message = failure, batchv1.JobReasonDeadlineExceeded, "simulated"
 	}
 	return c
 }
@@ -127,4 +130,12 @@ func (c *cluster) endPod(j *job) {
 		end.Message = j.plan.output
 	}
 	s.ContainerStatuses[0].State = corev1.ContainerState{Terminated: end}
+	j.proven = s.Phase == corev1.PodSucceeded && !j.plan.many
+	switch {
+	case s.Phase == corev1.PodSucceeded:
+		c.tell(j, event{obj: j.obj, pod: j.pods[0].DeepCopy()})
+	case j.plan.many: // the first has succeeded; it is the second that has failed
+		first := c.pod(j, corev1.PodSucceeded, corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", Message: j.plan.output}})
+		c.tell(j, event{obj: j.obj, pod: &first})
+	}
 }

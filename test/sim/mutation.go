@@ -38,6 +38,8 @@ const (
 	// NoGrantLock counts the slots that are free in one transaction, and gives them
 	// in another.
 	NoGrantLock
+	// AnyPod takes a pod that has succeeded for the success of any Job.
+	AnyPod
 )
 
 // weaken switches off what is the database's part.
@@ -55,6 +57,8 @@ func (m Mutation) wrap(p *process) (manager.Store, manager.Jobs) {
 		return s, &unlabelled{jobs: k}
 	case NoCommitFirst:
 		return &writeBehind{store: s}, k
+	case AnyPod:
+		return s, &hasty{jobs: k}
 	case NoGrantLock:
 		return &unlocked{store: s}, k
 	default:
@@ -116,6 +120,11 @@ func (k *unlabelled) Get(ctx context.Context, name string) (*batchv1.Job, error)
 	}
 	return job, err
 }
+
+// hasty asks for no more than one pod.
+type hasty struct{ *jobs }
+
+func (k *hasty) Succeeded(job *batchv1.Job) *corev1.Pod { return k.p.watch.succeeded(job.UID) }
 
 // writeBehind says that a decision is written before it is.
 type writeBehind struct{ *store }

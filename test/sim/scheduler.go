@@ -242,6 +242,9 @@ func (w *world) deliver(p *process) {
 		w.trace.add(w, p.owner, "sees too late an event of", name)
 	default:
 		e := v.deliver()
+		if e.pod != nil {
+			name = "pod " + e.pod.Name
+		}
 		w.trace.add(w, p.owner, "sees", name, e.obj.ResourceVersion)
 	}
 }

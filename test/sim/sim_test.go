@@ -132,6 +132,7 @@ func TestMutations(t *testing.T) {
 		"label check on adopt": {Schedule{Mutation: NoLabelCheck}, "which is a stranger's"},
 		"commit before create": {Schedule{Mutation: NoCommitFirst}, "creates a second Job"},
 		"lock of grants":       {Schedule{Mutation: NoGrantLock}, "tasks have slots, and the limit is"},
+		"one pod of many":      {Schedule{Mutation: AnyPod}, "and its Job says otherwise"},
 		"known gaps":           {Schedule{Gaps: true}, "creates a second Job"},
 	}
 	for name, tc := range cases {

@@ -120,12 +120,12 @@ func (s *store) Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecutio
 	return err
 }
 
-func (s *store) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]string, error) {
-	return ask(s.p, s.read(ctx, "EndedTasks"), func() (map[uint64]string, error) {
-		ended := map[uint64]string{}
+func (s *store) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]dao.EndedTask, error) {
+	return ask(s.p, s.read(ctx, "EndedTasks"), func() (map[uint64]dao.EndedTask, error) {
+		ended := map[uint64]dao.EndedTask{}
 		for _, id := range taskIDs {
 			if row := s.db().tasks[id]; row != nil && row.Status.Ended() && row.ExecutionName != nil {
-				ended[id] = *row.ExecutionName
+				ended[id] = dao.EndedTask{JobName: *row.ExecutionName, Succeeded: row.Status == dao.TaskSuccess}
 			}
 		}
 		return ended, nil

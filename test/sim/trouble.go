@@ -49,6 +49,8 @@ func (w *world) strike(k fault) bool {
 		w.trace.add(w, p.owner, "has its watch cut")
 	case deletedJob:
 		return w.deleteJob()
+	case overruled:
+		return w.overrule()
 	case takenName:
 		return w.takeName()
 	case lateRecord, otherRecord:
@@ -159,6 +161,19 @@ func (w *world) deleteJob() bool {
 		now := metav1.NewTime(w.now())
 		obj.DeletionTimestamp = &now
 	})
+	return true
+}
+
+// overrule has the Job controller find, once a Job's pod has succeeded, that the
+// Job's deadline has passed. The task may end either way.
+func (w *world) overrule() bool {
+	j := pick(w, w.cluster.all, func(j *job) bool { return j.phase == exited && j.proven && !j.foreign && !j.late })
+	if j == nil {
+		return false
+	}
+	j.late = true
+	w.touch(j.obj)
+	w.trace.add(w, "the Job controller is about to end", j.obj.Name, "for its deadline")
 	return true
 }
 

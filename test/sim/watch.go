@@ -7,15 +7,20 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // relistInterval is how often a process lists all Jobs beside its watch.
 const relistInterval = 10 * time.Second
 
-// event is what a watch tells.
+// event is what a watch tells: of a Job or, by a watch of its own, that a pod has
+// succeeded.
 type event struct {
 	obj  *batchv1.Job
 	gone bool
+	pod  *corev1.Pod // nil: it is about the Job
 }
 
 // watch is a process's view of the Jobs, by the rules of manager/kube: a stream
@@ -24,7 +29,8 @@ type event struct {
 type watch struct {
 	mu      sync.Mutex
 	cache   map[string]*batchv1.Job
-	changed func(job *batchv1.Job) // nil: it has not begun
+	pods    map[types.UID]*corev1.Pod // that have succeeded, by their Jobs' UIDs
+	changed func(obj metav1.Object)   // nil: it has not begun
 
 	// The scheduler's.
 	connected bool
@@ -32,9 +38,11 @@ type watch struct {
 	relistAt  time.Time
 }
 
-func newWatch() *watch { return &watch{cache: map[string]*batchv1.Job{}} }
+func newWatch() *watch {
+	return &watch{cache: map[string]*batchv1.Job{}, pods: map[types.UID]*corev1.Pod{}}
+}
 
-func (v *watch) begin(changed func(job *batchv1.Job)) {
+func (v *watch) begin(changed func(obj metav1.Object)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.changed = changed
@@ -50,6 +58,13 @@ func (v *watch) get(name string) *batchv1.Job {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.cache[name]
+}
+
+// succeeded returns the pod that has been told of.
+func (v *watch) succeeded(uid types.UID) *corev1.Pod {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.pods[uid]
 }
 
 func (v *watch) list() []*batchv1.Job {
@@ -82,7 +97,10 @@ func (v *watch) see(e event) {
 	old := v.cache[e.obj.Name]
 	news := true
 	switch {
+	case e.pod != nil:
+		v.pods[e.obj.UID] = e.pod
 	case e.gone:
+		delete(v.pods, e.obj.UID)
 		if old != nil && old.UID == e.obj.UID {
 			delete(v.cache, e.obj.Name)
 		}
@@ -99,7 +117,7 @@ func (v *watch) see(e event) {
 }
 
 // relist compares the cache with all Jobs that there are, and begins the stream
-// anew.
+// anew. What it has missed of pods it will not know.
 func (v *watch) relist(c *cluster) {
 	v.relistAt = c.w.now().Add(relistInterval)
 	v.connected, v.queue = true, nil

@@ -29,6 +29,7 @@ type plan struct {
 	kind    kind
 	output  string // JSON
 	records bool   // by RecordTaskOutput; else it is the termination message
+	many    bool   // it wants two completions: one pod that has succeeded says nothing
 }
 
 // workload is what a schedule's executions are. Their ids, and those of their
@@ -73,6 +74,7 @@ func (l *workload) plan(a attempt) plan {
 	case 3:
 		p.kind = invalid
 	}
+	p.many = rng.IntN(4) == 0
 	return p
 }
 
