@@ -3,49 +3,60 @@ package jobapi
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/jobnetes/jobnetes/dao"
 	pb "github.com/jobnetes/jobnetes/proto"
+	"github.com/jobnetes/jobnetes/reach"
 )
 
-// maxPing bounds one look at the database: one that answers later than this is
-// as good as away.
-const maxPing = 3 * time.Second
-
-// watchDatabase keeps the health service telling the truth until ctx ends: the
-// server is SERVING only while the database answers.
-func (s *Server) watchDatabase(ctx context.Context) {
-	ticker := time.NewTicker(s.cfg.HealthInterval)
-	defer ticker.Stop()
-	serving := true // so that a database that is away at the start is logged
-	for {
-		serving = s.checkDatabase(ctx, serving)
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
+// newDatabaseProbe keeps the health service telling the truth: the server is
+// SERVING only while the database answers and takes writes.
+func (s *Server) newDatabaseProbe() *reach.Probe {
+	return reach.New(reach.Config{
+		Name: "database", Ping: s.pingDatabase, Interval: s.cfg.HealthInterval, Now: s.cfg.Now, Log: s.log,
+		Changed: func(_ context.Context, err error) {
+			if err != nil {
+				s.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)
+			} else {
+				s.setHealth(healthpb.HealthCheckResponse_SERVING)
+			}
+		},
+	})
 }
 
-// checkDatabase looks once. It logs only what has changed since the look before.
-func (s *Server) checkDatabase(ctx context.Context, was bool) (serving bool) {
-	ctx, cancel := context.WithTimeout(ctx, maxPing)
-	defer cancel()
-	if err := s.store.Ping(ctx); err != nil {
-		s.setHealth(healthpb.HealthCheckResponse_NOT_SERVING)
-		if was && !errors.Is(ctx.Err(), context.Canceled) {
-			s.log.Error("jobapi: the database does not answer; health is NOT_SERVING until it does", "error", err)
-		}
-		return false
+// pingDatabase makes whatever is wrong what clients are to try again after.
+func (s *Server) pingDatabase(ctx context.Context) error {
+	err := s.store.Ping(ctx)
+	if err != nil && !errors.Is(err, dao.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", dao.ErrUnavailable, err)
 	}
-	s.setHealth(healthpb.HealthCheckResponse_SERVING)
-	if !was {
-		s.log.Info("jobapi: the database answers again")
+	return err
+}
+
+// States says whether what jobapi needs can be reached: the database.
+func (s *Server) States() []reach.State { return []reach.State{s.database.State()} }
+
+// whileReachable runs handle if the database answers, as far as is known, and cuts
+// it off if it is found to hang. Else it refuses at once: the call would only wait
+// for, and burden, a database that may be about to start.
+func (s *Server) whileReachable(ctx context.Context, handle func(context.Context) error) error {
+	if err := s.database.Err(); err != nil {
+		return err
 	}
-	return true
+	ctx, done := s.database.While(ctx)
+	defer done()
+	err := handle(ctx)
+	if errors.Is(err, dao.ErrUnavailable) {
+		s.database.Doubt()
+	}
+	if away, ok := errors.AsType[*reach.AwayError](context.Cause(ctx)); ok && err != nil {
+		// That it was cancelled is not what the client is to be told.
+		return fmt.Errorf("%w (%v)", away, err) //nolint:errorlint // see above
+	}
+	return err
 }
 
 // setHealth sets the status of the server as a whole ("") and of its service.

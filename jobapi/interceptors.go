@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	"github.com/jobnetes/jobnetes/reach"
 )
 
 // interceptUnary is around every call that is not a stream: who calls, how long
@@ -59,7 +61,10 @@ func (s *Server) guarded(ctx context.Context, method string, handle func(context
 	if err != nil {
 		return err
 	}
-	return handle(ctx)
+	if callerOf(ctx) == (caller{}) { // an open service, such as health, needs no database
+		return handle(ctx)
+	}
+	return s.whileReachable(ctx, handle)
 }
 
 // told logs err in full and returns what the client may know of it.
@@ -71,12 +76,16 @@ func (s *Server) told(ctx context.Context, method string, err error) error {
 	if cause := context.Cause(ctx); cause != nil && (errors.Is(cause, errStopping) || st.Code() == codes.Internal || st.Code() == codes.Canceled) {
 		st = statusOf(cause) // what fails when a call is interrupted is not the reason
 	}
-	s.log.Log(ctx, levelOf(st), "jobapi: call failed", "method", method, "peer", peerOf(ctx), "code", st.Code().String(), "error", err)
+	s.log.Log(ctx, levelOf(st, err), "jobapi: call failed", "method", method, "peer", peerOf(ctx), "code", st.Code().String(), "error", err)
 	return st.Err()
 }
 
-// levelOf makes errors of ours, and not of clients, seen.
-func levelOf(st *status.Status) slog.Level {
+// levelOf makes errors of ours, and not of clients, seen; an outage is logged once
+// and not with each call.
+func levelOf(st *status.Status, err error) slog.Level {
+	if _, away := errors.AsType[*reach.AwayError](err); away {
+		return slog.LevelDebug
+	}
 	switch st.Code() {
 	case codes.Internal:
 		return slog.LevelError

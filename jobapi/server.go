@@ -20,6 +20,7 @@ import (
 
 	"github.com/jobnetes/jobnetes/jobapi/token"
 	pb "github.com/jobnetes/jobnetes/proto"
+	"github.com/jobnetes/jobnetes/reach"
 )
 
 // Config says who may call and how much. Zero values of all but Username,
@@ -37,8 +38,8 @@ type Config struct {
 	RequestTimeout time.Duration
 	// WatchInterval is how often WatchExecution looks for events. Default: 200 ms.
 	WatchInterval time.Duration
-	// HealthInterval is how often the database is pinged for the health
-	// service. Default: 5 s.
+	// HealthInterval is how often the database is pinged: while it does not answer,
+	// calls are refused, and the health service says so. Default: 1 s.
 	HealthInterval time.Duration
 	// StopTimeout is how long calls in flight may go on once Serve is to end.
 	// Default: 10 s.
@@ -51,7 +52,6 @@ const (
 	defaultMaxBytes       = 1 << 20
 	defaultRequestTimeout = 30 * time.Second
 	defaultWatchInterval  = 200 * time.Millisecond
-	defaultHealthInterval = 5 * time.Second
 	defaultStopTimeout    = 10 * time.Second
 
 	// minReceiveBytes is the smallest limit for a message. It is well above
@@ -69,7 +69,6 @@ func (c Config) withDefaults() Config {
 	c.MaxOutputBytes = orDefault(c.MaxOutputBytes, defaultMaxBytes)
 	c.RequestTimeout = orDefault(c.RequestTimeout, defaultRequestTimeout)
 	c.WatchInterval = orDefault(c.WatchInterval, defaultWatchInterval)
-	c.HealthInterval = orDefault(c.HealthInterval, defaultHealthInterval)
 	c.StopTimeout = orDefault(c.StopTimeout, defaultStopTimeout)
 	if c.Now == nil {
 		c.Now = time.Now
@@ -94,6 +93,7 @@ type Server struct {
 	log         *slog.Logger
 	auth        *authenticator
 	definitions definitions
+	database    *reach.Probe
 
 	grpc   *grpc.Server
 	health *health.Server
@@ -122,6 +122,7 @@ func New(cfg Config, store Store, logs Logs, log *slog.Logger) (*Server, error) 
 		health:   health.NewServer(),
 		stopping: make(chan struct{}),
 	}
+	s.database = s.newDatabaseProbe()
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(max(minReceiveBytes, 2*cfg.MaxInputBytes, 2*cfg.MaxOutputBytes)),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
@@ -141,7 +142,7 @@ func New(cfg Config, store Store, logs Logs, log *slog.Logger) (*Server, error) 
 func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 	healthCtx, stopHealth := context.WithCancel(ctx)
 	var loops sync.WaitGroup
-	loops.Go(func() { s.watchDatabase(healthCtx) })
+	loops.Go(func() { _ = s.database.Run(healthCtx) })
 	defer loops.Wait()
 	defer stopHealth()
 

@@ -154,7 +154,7 @@ func TestHealthFollowsTheDatabase(t *testing.T) {
 		answers <- errors.New(secretText)
 		want(healthpb.HealthCheckResponse_NOT_SERVING)
 	}
-	if n := strings.Count(b.log.String(), "does not answer"); n != 2 {
+	if n := strings.Count(b.log.String(), "the database is away"); n != 2 {
 		t.Errorf("%d messages that the database is away, want 2, one for each time:\n%s", n, b.log)
 	}
 }

@@ -15,10 +15,9 @@ import (
 )
 
 const (
-	// interval is the time between two looks, and soonest that to one that was
-	// asked for by Doubt.
-	interval = time.Second
-	soonest  = interval / 10
+	// defaultInterval is the time between two looks; one that Doubt asks for comes
+	// after a tenth of it at the soonest.
+	defaultInterval = time.Second
 	// timeout bounds one look: what answers later than this is as good as away.
 	timeout = 3 * time.Second
 	// failuresToCut is after how many looks that failed in a row calls under way
@@ -36,6 +35,8 @@ type Config struct {
 	// away, with the reason: after the first look and then when the answer is a new
 	// one, one call at a time. Err says so already.
 	Changed func(ctx context.Context, err error)
+	// Interval is the time between two looks. Default: 1 s.
+	Interval time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	Log *slog.Logger
@@ -76,20 +77,24 @@ func New(cfg Config) *Probe {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Interval == 0 {
+		cfg.Interval = defaultInterval
+	}
 	p := &Probe{cfg: cfg, doubt: make(chan struct{}, 1)}
 	p.reach, p.cut = context.WithCancelCause(context.Background())
 	return p
 }
 
-// Run looks at once, then every second, with a little jitter so that services
+// Run looks at once, then once in each interval, with a little jitter so that services
 // do not march in step, until ctx ends. It returns why that was.
 func (p *Probe) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		p.Look(ctx)
+		interval := p.cfg.Interval
 		next := time.NewTimer(interval - time.Duration(rand.Int64N(int64(interval)/10+1))) //nolint:gosec // jitter needs no secrecy
 		select {
 		case <-ctx.Done():
-		case <-time.After(soonest):
+		case <-time.After(interval / 10):
 		}
 		select {
 		case <-ctx.Done():

@@ -100,7 +100,7 @@ func TestDoubtIsLookedIntoSoon(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		x := setup(t)
-		x.after(soonest)
+		x.after(defaultInterval / 10)
 		x.away.Store(true)
 		x.Doubt()
 		synctest.Wait()
@@ -125,11 +125,11 @@ func TestCallsAreGivenUpWhenItHangs(t *testing.T) {
 		call, done := x.While(t.Context())
 		defer done()
 		x.hangs.Store(true)
-		x.after(interval + timeout)
+		x.after(defaultInterval + timeout)
 		if x.Err() == nil || call.Err() != nil {
 			t.Errorf("after one failure: Err is %v, and the call ended by %v: want it away, and the call to go on", x.Err(), call.Err())
 		}
-		x.after(interval + timeout)
+		x.after(defaultInterval + timeout)
 		var away *AwayError
 		if !errors.As(context.Cause(call), &away) {
 			t.Errorf("after two failures the call's cause is %v, want an AwayError", context.Cause(call))
@@ -141,7 +141,7 @@ func TestCallsAreGivenUpWhenItHangs(t *testing.T) {
 			t.Error("a call that begins while it hangs goes on")
 		}
 		x.hangs.Store(false)
-		x.after(interval + timeout)
+		x.after(defaultInterval + timeout)
 		again, done := x.While(t.Context())
 		defer done()
 		x.after(time.Minute)
