@@ -7,8 +7,9 @@ import (
 	"gorm.io/gorm"
 )
 
-// errReadOnly is that of a database which answers and takes no write.
-var errReadOnly = fmt.Errorf("%w: the database is read-only: a failover is under way, or db.host names a replica", ErrUnavailable)
+// ErrReadOnly is that of a database which answers and takes no write. It is an
+// ErrUnavailable.
+var ErrReadOnly = fmt.Errorf("%w: the database is read-only: a failover is under way, or db.host names a replica", ErrUnavailable)
 
 // Ping asks the database whether it answers and would take a write. If not, the
 // connections that wait for use are closed: behind them may be a server that is
@@ -40,7 +41,7 @@ func pingPrimary(db *gorm.DB) error {
 		return err
 	}
 	if isOn(readOnly) || isOn(innoDB) {
-		return errReadOnly
+		return ErrReadOnly
 	}
 	return nil
 }

@@ -20,7 +20,6 @@ var (
 	errMethod       = errors.New("method not allowed")
 	errCluster      = errors.New("pods unavailable")
 	errBusy         = errors.New("busy")
-	errNotReady     = errors.New("not ready")
 )
 
 // kinds says what the user gets for an error: the first row that errors.Is
@@ -39,7 +38,6 @@ var kinds = []struct {
 	{errMethod, http.StatusMethodNotAllowed, "Only for reading", "webadmin answers GET and HEAD only; to start or apply something use the command jobnetes, or jobapi."},
 	{errCluster, http.StatusServiceUnavailable, "The pods cannot be read", "Whatever runs the Jobs did not answer. Try again soon; webadmin's log has the reason."},
 	{errBusy, http.StatusServiceUnavailable, "Too many logs are being read at once", "Try again soon, or get the whole log, which needs no room in memory."},
-	{errNotReady, http.StatusServiceUnavailable, "Not ready", "The database does not answer; webadmin's log has the reason."},
 	{dao.ErrUnavailable, http.StatusServiceUnavailable, "The database is unavailable", "It could not be reached or is too busy. Try again soon; webadmin's log has the reason."},
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/golang/mock/gomock"
 
@@ -121,18 +122,28 @@ func TestFailures(t *testing.T) {
 
 func TestReady(t *testing.T) {
 	t.Parallel()
-	store := NewMockStore(gomock.NewController(t))
-	h := newHandler(t, Config{}, store, &fakePods{})
-	store.EXPECT().Ping(gomock.Any()).Return(nil)
-	if rec := get(h, "/readyz"); rec.Code != http.StatusOK {
-		t.Errorf("database there: status %d", rec.Code)
-	}
-	store.EXPECT().Ping(gomock.Any()).Return(errors.New("connection refused"))
-	if rec := get(h, "/readyz"); rec.Code != http.StatusServiceUnavailable {
-		t.Errorf("database away: status %d", rec.Code)
-	}
-	if rec := get(h, "/healthz"); rec.Code != http.StatusOK {
-		t.Errorf("alive all the same: status %d", rec.Code)
+	since := time.Date(2026, 3, 1, 12, 0, 1, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		ping   error
+		status int
+		text   string
+	}{
+		"there":     {nil, http.StatusOK, "database: ok\n"},
+		"away":      {errors.New("dial tcp 10.0.0.3:3306: connection refused"), http.StatusServiceUnavailable, "database: not ready since 12:00:01 UTC (0 s): it does not answer; webadmin's log has the reason\n"},
+		"read-only": {fmt.Errorf("ping: %w", dao.ErrReadOnly), http.StatusServiceUnavailable, "database: not ready since 12:00:01 UTC (0 s): database unavailable: the database is read-only: a failover is under way, or db.host names a replica\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := NewMockStore(gomock.NewController(t))
+			store.EXPECT().Ping(gomock.Any()).Return(tc.ping)
+			h := newHandler(t, Config{Now: func() time.Time { return since }}, store, &fakePods{})
+			if rec := get(h, "/readyz"); rec.Code != tc.status || rec.Body.String() != tc.text {
+				t.Errorf("readyz: %d %q, want %d %q", rec.Code, rec.Body, tc.status, tc.text)
+			}
+			if rec := get(h, "/healthz"); rec.Code != http.StatusOK {
+				t.Errorf("alive all the same: status %d", rec.Code)
+			}
+		})
 	}
 }
 

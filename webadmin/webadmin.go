@@ -17,6 +17,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/reach"
 )
 
 // Config is what a Server is told.
@@ -44,6 +47,7 @@ type Server struct {
 	templates map[string]*template.Template
 	assets    *assets
 	room      *semaphore.Weighted // of logRoom
+	database  *reach.Probe
 }
 
 // requestTimeout bounds the work for one page or one answer of the API; whole
@@ -63,6 +67,7 @@ func New(cfg Config, store Store, pods Pods, log *slog.Logger) (*Server, error) 
 		return nil, err
 	}
 	s := &Server{cfg: cfg, store: store, pods: pods, log: log, assets: assets, room: semaphore.NewWeighted(logRoom)}
+	s.database = reach.New(reach.Config{Name: "database", Ping: store.Ping, Now: cfg.Now, Log: log})
 	if s.templates, err = s.parseTemplates(); err != nil {
 		return nil, fmt.Errorf("parse the templates of webadmin: %w", err)
 	}
@@ -115,16 +120,30 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return writeText(w, "ok\n")
 }
 
-// pingTimeout bounds the sign of life that readyz asks the database for.
-const pingTimeout = 2 * time.Second
-
+// readyz says whether the database answers, which it asks.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)
-	defer cancel()
-	if err := s.store.Ping(ctx); err != nil {
-		return problem{kind: errNotReady, cause: err}
+	s.database.Look(r.Context())
+	text, ready := reach.Report(s.cfg.Now(), Public(s.database.State()))
+	if ready {
+		return writeText(w, text)
 	}
-	return writeText(w, "ok\n")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	return write(w, http.StatusServiceUnavailable, []byte(text))
+}
+
+// errSilent stands for an error that has addresses and names in it.
+var errSilent = errors.New("it does not answer; webadmin's log has the reason")
+
+// Public returns what anybody may know of a state: /readyz asks for no password.
+func Public(s reach.State) reach.State {
+	switch {
+	case s.Err == nil:
+	case errors.Is(s.Err, dao.ErrReadOnly):
+		s.Err = dao.ErrReadOnly
+	default:
+		s.Err = errSilent
+	}
+	return s
 }
 
 func (s *Server) noPage(_ http.ResponseWriter, r *http.Request) error {
