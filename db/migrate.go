@@ -127,6 +127,10 @@ func Version(driver string) (int64, error) {
 // looks must not write.
 func readVersion(ctx context.Context, gdb *gorm.DB) (int64, error) {
 	if !gdb.WithContext(ctx).Migrator().HasTable(goose.DefaultTablename) {
+		// It says so of a database that has gone away, too.
+		if err := gdb.WithContext(ctx).Exec("SELECT 1").Error; err != nil {
+			return 0, fmt.Errorf("read the schema version: %w", err)
+		}
 		return 0, nil
 	}
 	var version sql.NullInt64

@@ -17,15 +17,22 @@ func newJobapiCommand() *cobra.Command {
 }
 
 func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error {
-	store, done, err := openStore(ctx, s)
+	ready := newReadiness()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return serveMonitor(ctx, "jobapi.metrics-port", s.Jobapi.BindAddress, s.Jobapi.MetricsPort, ready, log)
+	})
+	g.Go(func() error { return serveJobapi(ctx, s, ready, log) })
+	return g.Wait()
+}
+
+// serveJobapi runs jobapi once the database is there.
+func serveJobapi(ctx context.Context, s setting.Settings, ready *readiness, log *slog.Logger) error {
+	store, common, done, err := openStore(ctx, s, ready, log)
 	if err != nil {
 		return err
 	}
 	defer done()
-	common, err := readShared(ctx, store)
-	if err != nil {
-		return err
-	}
 	var logs jobapi.Logs
 	if client, err := newKubeClient(s, common.installation, log); err != nil {
 		log.Warn("no cluster: everything works, but GetTaskLogs has only the logs that were kept in the database", "error", err)
@@ -41,12 +48,8 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 		return err
 	}
 	log.Info("jobapi listens", "address", lis.Addr().String())
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return server.Serve(ctx, lis) })
-	g.Go(func() error {
-		return serveMonitor(ctx, "jobapi.metrics-port", s.Jobapi.BindAddress, s.Jobapi.MetricsPort, store.Ping, log)
-	})
-	return g.Wait()
+	ready.set(server.States)
+	return server.Serve(ctx, lis)
 }
 
 func newJobapiServer(s setting.Settings, common shared, store *dao.Store, logs jobapi.Logs, log *slog.Logger) (*jobapi.Server, error) {

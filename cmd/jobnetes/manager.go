@@ -17,15 +17,22 @@ func newManagerCommand() *cobra.Command {
 }
 
 func runManager(ctx context.Context, s setting.Settings, log *slog.Logger) error {
-	store, done, err := openStore(ctx, s)
+	ready := newReadiness()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return serveMonitor(ctx, "manager.metrics-port", s.Manager.BindAddress, s.Manager.MetricsPort, ready, log)
+	})
+	g.Go(func() error { return manage(ctx, s, ready, log) })
+	return g.Wait()
+}
+
+// manage runs the manager once the database is there.
+func manage(ctx context.Context, s setting.Settings, ready *readiness, log *slog.Logger) error {
+	store, common, done, err := openStore(ctx, s, ready, log)
 	if err != nil {
 		return err
 	}
 	defer done()
-	common, err := readShared(ctx, store)
-	if err != nil {
-		return err
-	}
 	jobs, err := newKubeClient(s, common.installation, log)
 	if err != nil {
 		return err
@@ -43,12 +50,8 @@ func runManager(ctx context.Context, s setting.Settings, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return m.Run(ctx) })
-	g.Go(func() error {
-		return serveMonitor(ctx, "manager.metrics-port", s.Manager.BindAddress, s.Manager.MetricsPort, store.Ping, log)
-	})
-	return g.Wait()
+	ready.set(m.States)
+	return m.Run(ctx)
 }
 
 func managerConfig(s setting.Settings) manager.Config {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
@@ -21,14 +22,17 @@ const (
 )
 
 const (
-	// recordAttempts is how often an output is sent, at most.
-	recordAttempts = 12
+	// recordPatience is how long an output is tried to be sent: longer than an
+	// outage mostly takes, since a job whose output is lost has run for nothing.
+	recordPatience = 5 * time.Minute
+	// recordAttempts is how often it is sent, at most.
+	recordAttempts = 200
 	// recordRetry has gRPC try again while jobapi or its database is away, until
-	// callTimeout: recording an output twice is the same as once.
+	// recordPatience ends: recording an output twice is the same as once.
 	recordRetry = `{"methodConfig": [{
   "name": [{"service": "jobapi.Jobapi", "method": "RecordTaskOutput"}],
   "waitForReady": true,
-  "retryPolicy": {"maxAttempts": 12, "initialBackoff": "0.2s", "maxBackoff": "5s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}
+  "retryPolicy": {"maxAttempts": 200, "initialBackoff": "0.2s", "maxBackoff": "2s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]}
 }]}`
 )
 
@@ -91,7 +95,7 @@ func (j job) record(ctx context.Context, data []byte) error {
 		return fmt.Errorf("jobapi at %s (from %s): %w", j.endpoint, envEndpoint, err)
 	}
 	defer func() { _ = conn.Close() }() // nothing is left to be lost
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, recordPatience)
 	defer cancel()
 	_, err = pb.NewJobapiClient(conn).RecordTaskOutput(ctx, &pb.TaskOutputRecordRequest{TaskId: j.taskID, Data: data})
 	if err != nil {

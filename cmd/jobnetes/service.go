@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,6 +43,9 @@ func serviceCommand(use, short string, run func(ctx context.Context, s setting.S
 				log.Info("settings read", "file", s.File)
 			}
 			err = run(cmd.Context(), s, log)
+			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
+				return nil // it was told to end before it had begun
+			}
 			if err != nil && s.Log.Format == logJSON { // for whatever reads the log
 				log.Error("the service ends with an error", "error", err)
 				return errSaid
@@ -73,9 +77,9 @@ func dbConfig(s setting.Settings) db.Config {
 	}
 }
 
-// openStore opens the database for a service. It refuses a schema that this
-// build does not know. The caller calls done at the end.
-func openStore(ctx context.Context, s setting.Settings) (store *dao.Store, done func(), err error) {
+// openOnce opens the database, without waiting for it. It refuses a schema that this build
+// does not know. The caller calls done at the end.
+func openOnce(ctx context.Context, s setting.Settings) (store *dao.Store, done func(), err error) {
 	if s.DB.Driver == db.SQLite {
 		if _, err := os.Stat(s.DB.Path); err != nil { // opening it would make an empty one
 			return nil, nil, fmt.Errorf("db.path: %w: correct it, or make the database with `jobnetes migrate`", err)

@@ -83,7 +83,7 @@ func runVerify(ctx context.Context, o *verifyOptions) error {
 		return err
 	}
 	defer done()
-	store, closeStore, err := openStore(ctx, s)
+	store, closeStore, err := openOnce(ctx, s)
 	if err != nil {
 		return err
 	}
