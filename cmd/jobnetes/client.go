@@ -26,6 +26,14 @@ var errSaid = errors.New("the command failed and has said why")
 // callTimeout bounds one call that is not a stream.
 const callTimeout = 30 * time.Second
 
+const (
+	// awayPatience is how long a command that was let in waits while jobapi, or its
+	// database, is away: longer than an outage mostly takes.
+	awayPatience = 5 * time.Minute
+	// awayRetry is the time between two tries.
+	awayRetry = 500 * time.Millisecond
+)
+
 // client is a connection to jobapi.
 type client struct {
 	pb.JobapiClient
@@ -69,12 +77,15 @@ func dial(endpoint string, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 
 func (c *client) close() { _ = c.conn.Close() } // nothing is left to be lost
 
+// answers says whether somebody is there, whatever is said.
+func (c *client) answers() bool { return c.conn.GetState() == connectivity.Ready }
+
 // explain says what a failed call means for whoever typed the command.
 func (c *client) explain(doing string, err error) error {
 	st := status.Convert(err)
 	switch st.Code() {
 	case codes.Unavailable, codes.DeadlineExceeded:
-		if c.conn.GetState() == connectivity.Ready {
+		if c.answers() {
 			return fmt.Errorf("%s: jobapi at %s: %s", doing, c.to.endpoint, st.Message())
 		}
 		return fmt.Errorf("%s: cannot reach jobapi at %s (from %s): %s: is it running (`jobnetes dev` or `jobnetes jobapi`)?",

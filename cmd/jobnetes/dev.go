@@ -234,7 +234,7 @@ func (d *dev) startFiles(ctx context.Context, files []string) error {
 		if err != nil {
 			return fmt.Errorf("--run %s:\n%w", file, err)
 		}
-		id, err := c.start(ctx, applied.Name, &pb.WorkflowStartRequest{WorkflowId: applied.ID})
+		id, err := c.start(ctx, applied.Name, &pb.WorkflowStartRequest{WorkflowId: applied.ID}, d.out)
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
@@ -22,13 +21,10 @@ const (
 )
 
 const (
-	// recordPatience is how long an output is tried to be sent: longer than an
-	// outage mostly takes, since a job whose output is lost has run for nothing.
-	recordPatience = 5 * time.Minute
 	// recordAttempts is how often it is sent, at most.
 	recordAttempts = 200
 	// recordRetry has gRPC try again while jobapi or its database is away, until
-	// recordPatience ends: recording an output twice is the same as once.
+	// awayPatience ends: recording an output twice is the same as once.
 	recordRetry = `{"methodConfig": [{
   "name": [{"service": "jobapi.Jobapi", "method": "RecordTaskOutput"}],
   "waitForReady": true,
@@ -95,7 +91,7 @@ func (j job) record(ctx context.Context, data []byte) error {
 		return fmt.Errorf("jobapi at %s (from %s): %w", j.endpoint, envEndpoint, err)
 	}
 	defer func() { _ = conn.Close() }() // nothing is left to be lost
-	ctx, cancel := context.WithTimeout(ctx, recordPatience)
+	ctx, cancel := context.WithTimeout(ctx, awayPatience)
 	defer cancel()
 	_, err = pb.NewJobapiClient(conn).RecordTaskOutput(ctx, &pb.TaskOutputRecordRequest{TaskId: j.taskID, Data: data})
 	if err != nil {

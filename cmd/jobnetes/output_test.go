@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -96,6 +97,7 @@ func TestOutputSetSurvivesRestart(t *testing.T) {
 type away struct {
 	pb.UnimplementedJobapiServer
 	calls atomic.Int32
+	ids   sync.Map // of StartWorkflow's requests
 }
 
 func (a *away) RecordTaskOutput(_ context.Context, req *pb.TaskOutputRecordRequest) (*pb.TaskOutputRecordResponse, error) {
@@ -105,20 +107,24 @@ func (a *away) RecordTaskOutput(_ context.Context, req *pb.TaskOutputRecordReque
 	return &pb.TaskOutputRecordResponse{TaskId: req.GetTaskId()}, nil
 }
 
-func TestOutputSetTriesAgain(t *testing.T) {
-	t.Parallel()
+// serve serves it, and returns its address.
+func (a *away) serve(t *testing.T) string {
+	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var (
-		fake   away
-		server = grpc.NewServer()
-	)
-	pb.RegisterJobapiServer(server, &fake)
+	server := grpc.NewServer()
+	pb.RegisterJobapiServer(server, a)
 	go func() { _ = server.Serve(lis) }()
-	defer server.Stop()
-	j := job{taskID: 1, token: "x", endpoint: lis.Addr().String()}
+	t.Cleanup(server.Stop)
+	return lis.Addr().String()
+}
+
+func TestOutputSetTriesAgain(t *testing.T) {
+	t.Parallel()
+	var fake away
+	j := job{taskID: 1, token: "x", endpoint: fake.serve(t)}
 	if err := j.record(t.Context(), []byte("{}")); err != nil || fake.calls.Load() != 3 {
 		t.Errorf("%v after %d calls, want success with the third", err, fake.calls.Load())
 	}

@@ -5,9 +5,13 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	pb "github.com/jobnetes/jobnetes/proto"
 )
@@ -45,10 +49,9 @@ func newStartCommand() *cobra.Command {
 			return err
 		}
 		defer c.close()
-		// With an id, the call may be tried again.
-		req := &pb.WorkflowStartRequest{ExecName: name, Input: data, Priority: priority, RequestId: cmp.Or(requestID, rand.Text())}
+		req := &pb.WorkflowStartRequest{ExecName: name, Input: data, Priority: priority, RequestId: requestID}
 		req.WorkflowId, req.WorkflowName = idOrName(args[0])
-		id, err := c.start(cmd.Context(), args[0], req)
+		id, err := c.start(cmd.Context(), args[0], req, cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
@@ -64,14 +67,40 @@ func newStartCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *client) start(ctx context.Context, workflow string, req *pb.WorkflowStartRequest) (uint64, error) {
+// start starts a workflow, once: the call has an id, so that it may be tried again.
+// It waits for a jobapi whose database is away, and tells progress so; one that
+// does not answer at all is given up within seconds.
+func (c *client) start(ctx context.Context, workflow string, req *pb.WorkflowStartRequest, progress io.Writer) (uint64, error) {
+	req.RequestId = cmp.Or(req.GetRequestId(), rand.Text())
+	var since time.Time // when jobapi has first said so
+	for {
+		id, err := c.startOnce(ctx, req)
+		switch {
+		case err == nil:
+			return id, nil
+		case status.Code(err) != codes.Unavailable, since.IsZero() && !c.answers():
+			return 0, c.explain("start workflow "+workflow, err)
+		case since.IsZero():
+			since = time.Now()
+			if _, err := fmt.Fprintln(progress, "jobapi cannot start it now, as when its database is away; trying again"); err != nil {
+				return 0, err
+			}
+		case time.Since(since) > awayPatience:
+			return 0, c.explain("start workflow "+workflow, err)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(awayRetry):
+		}
+	}
+}
+
+func (c *client) startOnce(ctx context.Context, req *pb.WorkflowStartRequest) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	res, err := c.StartWorkflow(ctx, req)
-	if err != nil {
-		return 0, c.explain("start workflow "+workflow, err)
-	}
-	return res.GetId(), nil
+	return res.GetId(), err
 }
 
 // startWatching prints an execution's progress and how it ended. With -o json,

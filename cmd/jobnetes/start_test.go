@@ -9,7 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/jobnetes/jobnetes/dao"
+	pb "github.com/jobnetes/jobnetes/proto"
 )
 
 func TestStart(t *testing.T) {
@@ -138,6 +142,29 @@ func TestStartOnce(t *testing.T) {
 	wantError(t, err, "use a new id")
 	if got := s.mustRun("start", "nightly"); got != "2\n" {
 		t.Errorf("printed %q, want a new execution's id", got)
+	}
+}
+
+// StartWorkflow is refused for longer than gRPC tries again by itself.
+func (a *away) StartWorkflow(_ context.Context, req *pb.WorkflowStartRequest) (*pb.WorkflowStartResponse, error) {
+	a.ids.Store(req.GetRequestId(), true)
+	if a.calls.Add(1) < 8 {
+		return nil, status.Error(codes.Unavailable, "the database is not available: try again later")
+	}
+	return &pb.WorkflowStartResponse{Id: 7}, nil
+}
+
+func TestStartWaitsForTheDatabase(t *testing.T) {
+	t.Parallel()
+	var fake away
+	stdout, stderr, err := runCommand(t.Context(), "", "start", "x", "--endpoint", fake.serve(t), "--username", "u", "--password", "p")
+	if err != nil || stdout != "7\n" || stderr != "jobapi cannot start it now, as when its database is away; trying again\n" {
+		t.Errorf("%v, stdout %q, stderr %q", err, stdout, stderr)
+	}
+	ids := 0
+	fake.ids.Range(func(any, any) bool { ids++; return true })
+	if ids != 1 {
+		t.Errorf("it was tried with %d ids, want one", ids)
 	}
 }
 

@@ -14,14 +14,6 @@ import (
 	pb "github.com/jobnetes/jobnetes/proto"
 )
 
-const (
-	// watchRetry is how long a watch waits before it connects anew.
-	watchRetry = 500 * time.Millisecond
-	// watchPatience is how long it does so before it gives jobapi up: longer
-	// than a restart takes.
-	watchPatience = 5 * time.Minute
-)
-
 // watch prints an execution's events until it ends, and returns it. It outlives
 // restarts of jobapi: no event is lost or printed twice.
 func (c *client) watch(ctx context.Context, id uint64, w io.Writer) (*pb.Execution, error) {
@@ -46,13 +38,13 @@ func (c *client) watch(ctx context.Context, id uint64, w io.Writer) (*pb.Executi
 			if _, err := fmt.Fprintf(w, "%s  jobapi is away; trying again\n", lost.UTC().Format(timeOnly)); err != nil {
 				return nil, err
 			}
-		case time.Since(lost) > watchPatience:
+		case time.Since(lost) > awayPatience:
 			return nil, c.explain(fmt.Sprintf("watch execution %d, which goes on", id), err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(watchRetry):
+		case <-time.After(awayRetry):
 		}
 	}
 }
