@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -140,7 +141,11 @@ func (m *Manager) renew(ctx context.Context) {
 	leases, err := m.store.Renew(pass, m.cfg.Owner, until)
 	if err != nil {
 		if ctx.Err() == nil {
-			m.log.ErrorContext(ctx, "renewing leases failed: other managers take over when they run out", "leases", len(before), "error", err)
+			level := slog.LevelError
+			if m.database.Err() != nil {
+				level = slog.LevelDebug // an outage is logged once
+			}
+			m.log.Log(ctx, level, "renewing leases failed: other managers take over when they run out", "leases", len(before), "error", err)
 		}
 		return
 	}
