@@ -124,6 +124,11 @@ func (c *client) start(ctx context.Context, s start, twice bool) {
 	if twice {
 		c.persist(ctx, s.request+" again", call)
 	}
+	c.add(s)
+}
+
+// add notes a start that was acknowledged.
+func (c *client) add(s start) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.starts = append(c.starts, s)

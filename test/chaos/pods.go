@@ -11,7 +11,7 @@ import (
 const (
 	// roleLabel tells kwok and the reporter how a pod ends.
 	roleLabel = "chaos.jobnetes.dev/role"
-	// recordedAnnotation has the pod of a Job that reports end: its output is recorded.
+	// recordedAnnotation has the pod of a Job that reports, or stays, end: its output is recorded.
 	recordedAnnotation = "chaos.jobnetes.dev/recorded"
 )
 
@@ -101,7 +101,7 @@ spec:
     matchExpressions:
     - {key: .metadata.deletionTimestamp, operator: DoesNotExist}
     - {key: .status.phase, operator: In, values: [Running]}
-    - {key: '.metadata.labels["chaos.jobnetes.dev/role"]', operator: In, values: [reports]}
+    - {key: '.metadata.labels["chaos.jobnetes.dev/role"]', operator: In, values: [reports, stays]}
     - {key: '.metadata.annotations["chaos.jobnetes.dev/recorded"]', operator: In, values: ["true"]}
   delay: {durationMilliseconds: 10, jitterDurationMilliseconds: 500}
   next:

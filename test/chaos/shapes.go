@@ -33,6 +33,7 @@ const (
 	leaves  = "leaves"  // succeeds, and leaves its output as termination message
 	reports = "reports" // succeeds once it has recorded its output by RecordTaskOutput
 	fails   = "fails"   // fails
+	stays   = "stays"   // succeeds as one that reports, whenever somebody has recorded its output
 )
 
 // limit divides values: an execution's input is {"value": n}, n from 0 to 9.

@@ -133,7 +133,7 @@ func (s *Server) initialize(ctx context.Context, installDB string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make its data folder: %w:\n%s", err, out)
 	}
-	grant := fmt.Sprintf("CREATE USER IF NOT EXISTS %[1]s@'127.0.0.1' IDENTIFIED BY '%[2]s';\nGRANT ALL ON *.* TO %[1]s@'127.0.0.1';\n",
+	grant := fmt.Sprintf("CREATE USER IF NOT EXISTS %[1]s@'127.0.0.1' IDENTIFIED BY '%[2]s';\nGRANT ALL ON *.* TO %[1]s@'127.0.0.1' WITH GRANT OPTION;\n",
 		s.config.User, s.config.Passwd)
 	if err := os.WriteFile(s.path("init.sql"), []byte(grant), 0o600); err != nil {
 		return fmt.Errorf("write its first statements: %w", err)
