@@ -168,8 +168,9 @@ func mysqlConfig(cfg Config) (*mysqldriver.Config, error) {
 // driverLog is the driver's logger, which is slog's default.
 type driverLog struct{}
 
-// Print logs what the driver says; the error that follows says more.
-func (driverLog) Print(v ...any) { slog.Warn("database driver", "message", fmt.Sprint(v...)) }
+// Print logs what the driver says. The error that follows says more, and in an outage
+// the driver says the same of each connection, and of each try to make one.
+func (driverLog) Print(v ...any) { slog.Debug("database driver", "message", fmt.Sprint(v...)) }
 
 // readCommitted connects with that isolation level: every write of dao is
 // conditional on what was read, so that nothing would be gained by REPEATABLE

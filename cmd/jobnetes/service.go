@@ -44,7 +44,7 @@ func serviceCommand(use, short string, run func(ctx context.Context, s setting.S
 			}
 			err = run(cmd.Context(), s, log)
 			if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
-				return nil // it was told to end before it had begun
+				err = nil // it was told to end before it had begun
 			}
 			if err != nil && s.Log.Format == logJSON { // for whatever reads the log
 				log.Error("the service ends with an error", "error", err)
