@@ -39,19 +39,19 @@ type spreadRow struct {
 func newSpreading(t *testing.T, seed uint64) *spreading {
 	t.Helper()
 	return &spreading{
-		t: t, rand: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), //nolint:gosec // to be repeatable
+		t: t, rand: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		rows: map[uint64]*spreadRow{}, beats: map[string]dao.Manager{}, phases: map[*Manager]int{},
 	}
 }
 
 // join adds a manager, whose workers end each pass at once.
-func (s *spreading) join(maxExecutions int) *Manager {
+func (s *spreading) join() *Manager {
 	s.t.Helper()
 	tokens, err := token.NewTokens([]byte(strings.Repeat("k", token.MinKeyBytes)))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cfg := Config{Owner: fmt.Sprintf("m%d", len(s.managers)+1), Installation: "i1", MaxExecutions: maxExecutions, Now: func() time.Time { return s.now }}
+	cfg := Config{Owner: fmt.Sprintf("m%d", len(s.managers)+1), Installation: "i1", Now: func() time.Time { return s.now }}
 	m, err := New(cfg, s, newEndless(), tokens, slog.New(slog.DiscardHandler))
 	if err != nil {
 		s.t.Fatal(err)
@@ -186,10 +186,10 @@ func TestNewcomerGetsItsShare(t *testing.T) {
 	for seed := range uint64(10) {
 		s := newSpreading(t, seed)
 		for range 3 {
-			s.start(100, s.join(5000))
+			s.start(100, s.join())
 		}
 		s.pass(10*time.Second, s.managers...)
-		s.join(5000)
+		s.join()
 		s.pass(12*time.Second, s.managers...)
 		if who := s.uneven(s.managers...); who != "" {
 			t.Errorf("seed %d: %s", seed, who)
@@ -212,7 +212,7 @@ func TestManyAtOnce(t *testing.T) {
 	for seed := range uint64(10) {
 		s := newSpreading(t, seed)
 		for range 4 {
-			s.start(150, s.join(5000))
+			s.start(150, s.join())
 		}
 		left := s.managers[1:]
 		s.pass(20*time.Second, left...)
@@ -269,7 +269,7 @@ func TestStartWaitsForTwoPolls(t *testing.T) {
 			for seed := range uint64(10) {
 				s := newSpreading(t, seed)
 				for range 3 {
-					s.join(5000)
+					s.join()
 				}
 				polling := prepare(s)
 				s.pass(time.Duration(s.rand.IntN(10))*time.Second/10, polling...)
