@@ -3,6 +3,7 @@ package verify
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,7 @@ type auditEvent struct {
 			Name, UID string
 			Labels    map[string]string
 		}
+		Details struct{ UID string } // of the Status that answers a deletion
 	}
 }
 
@@ -52,7 +54,8 @@ type written struct {
 	deleted bool
 	deleter string // who deleted it last, and when
 	at      time.Time
-	ours    bool // an answer has this installation's label
+	gone    string // the UID of the one that was deleted last, if the log has it
+	ours    bool   // an answer has this installation's label
 	taskID  string
 }
 
@@ -141,6 +144,7 @@ func (a *auditLog) event(e *auditEvent) {
 		if code := e.ResponseStatus.Code; code < http.StatusMultipleChoices {
 			w := a.of(name)
 			w.deleted, w.deleter, w.at = true, a.user(e), e.RequestReceivedTimestamp
+			w.gone = cmp.Or(e.ResponseObject.Details.UID, e.ResponseObject.Metadata.UID)
 		}
 	}
 }

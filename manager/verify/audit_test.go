@@ -91,11 +91,49 @@ func TestAuditLogs(t *testing.T) {
 		"API server killed before it noted a creation": {
 			func(w *world) []string {
 				name := *w.task(1, "a").ExecutionName
-				w.audit = slices.DeleteFunc(w.audit, func(line string) bool { return strings.Contains(line, `"`+name+`"`) })
+				w.audit = without(w.audit, name)
 				w.note("create", name, 409, nil)
 				return []string{text(w.audit)}
 			},
 			AuditCounts{Creates: 5, Launched: 6, Matched: 5, Adopted: 1}, nil,
+		},
+		"API server killed before it noted a creation that it had answered": {
+			func(w *world) []string {
+				w.audit = without(w.audit, *w.task(1, "a").ExecutionName)
+				return []string{text(w.audit)}
+			},
+			AuditCounts{Creates: 5, Launched: 6, Matched: 5, Unlogged: 1}, nil,
+		},
+		"the same, and the Job was deleted later": {
+			func(w *world) []string {
+				name := *w.task(1, "a").ExecutionName
+				w.audit = without(w.audit, name)
+				w.note("delete", name, 200, map[string]any{"kind": "Status", "details": map[string]any{"uid": w.jobs[name].UID}})
+				delete(w.jobs, name)
+				return []string{text(w.audit)}
+			},
+			AuditCounts{Creates: 5, Launched: 6, Matched: 5, Unlogged: 1}, nil,
+		},
+		"a deletion of another Job by that name proves nothing": {
+			func(w *world) []string {
+				name := *w.task(1, "a").ExecutionName
+				w.audit = without(w.audit, name)
+				w.note("delete", name, 200, map[string]any{"kind": "Status", "details": map[string]any{"uid": "another"}})
+				delete(w.jobs, name)
+				return []string{text(w.audit)}
+			},
+			AuditCounts{Creates: 5, Launched: 6, Matched: 5}, []Kind{CreateMissing},
+		},
+		"the Job exists, unlogged, and another one by its name was created": {
+			func(w *world) []string {
+				name := *w.task(1, "a").ExecutionName
+				w.audit = without(w.audit, name)
+				own := w.jobs[name]
+				w.create(name, own.Labels)
+				w.jobs[name] = own
+				return []string{text(w.audit)}
+			},
+			AuditCounts{Creates: 6, Launched: 6, Matched: 5}, []Kind{LaunchedTwice},
 		},
 		"begins late": {
 			func(w *world) []string { return []string{text(w.audit[5:])} },
@@ -124,6 +162,11 @@ func TestAuditLogs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// without is the log without what it has of a Job.
+func without(lines []string, job string) []string {
+	return slices.DeleteFunc(lines, func(line string) bool { return strings.Contains(line, `"`+job+`"`) })
 }
 
 // withoutAnswers is the log at level Metadata.

@@ -132,7 +132,7 @@ func advices() map[Kind]advice {
 			"see whether the task's work was done twice; " + report,
 		},
 		CreateMissing: {
-			"the log is not complete (another API server's, rotated away, a policy that leaves out Jobs), or job_uid was changed by SQL",
+			"the log is not complete (another API server's, rotated away, a policy that leaves out Jobs), job_uid was changed by SQL, or the API server was killed twice: before it noted the creation, and before it noted the deletion",
 			"give the logs of all API servers by --audit-log; " + report,
 		},
 		CreatedUnknown: {

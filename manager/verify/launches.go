@@ -14,44 +14,80 @@ import (
 // compareWithLogs compares the audit logs with the rows: each task was launched at
 // most once, each Job that was created is a task's, and each Job that a task has was
 // created.
-func (v *Verifier) compareWithLogs(ctx context.Context, logs []Log, launches map[string]launched) error {
+func (v *Verifier) compareWithLogs(ctx context.Context, logs []Log, first *look) error {
 	log := newAuditLog(v.cfg.Namespace, v.cfg.Installation)
 	for _, l := range logs {
 		if err := log.read(l); err != nil {
 			return err
 		}
 	}
-	counts := &AuditCounts{Launched: len(launches), Unreadable: log.unreadable, Deletes: map[string]int{}}
+	counts := &AuditCounts{Launched: len(first.launched), Unreadable: log.unreadable, Deletes: map[string]int{}}
 	v.report.Audit = counts
 	if !log.to.IsZero() {
 		counts.From, counts.To = &log.from, &log.to
 	}
-	v.checkLaunched(log, launches)
-	return v.checkCreated(ctx, log, launches)
+	if err := v.checkLaunched(ctx, log, first); err != nil {
+		return err
+	}
+	return v.checkCreated(ctx, log, first.launched)
 }
 
 // checkLaunched wants a creation for each task that has a Job.
-func (v *Verifier) checkLaunched(log *auditLog, launches map[string]launched) {
+func (v *Verifier) checkLaunched(ctx context.Context, log *auditLog, first *look) error {
 	counts := v.report.Audit
-	for _, name := range slices.Sorted(maps.Keys(launches)) {
-		task, w := launches[name], log.jobs[name]
+	for _, name := range slices.Sorted(maps.Keys(first.launched)) {
+		task, w := first.launched[name], log.jobs[name]
+		if w == nil {
+			w = &written{}
+		}
 		switch {
-		case w != nil && slices.ContainsFunc(w.created, func(c creation) bool { return !c.hasUID || c.id == task.uid }):
+		case slices.ContainsFunc(w.created, func(c creation) bool { return !c.hasUID || c.id == task.uid }):
 			counts.Matched++
-		case w != nil && len(w.created) == 0 && w.refused:
+		case len(w.created) == 0 && w.refused:
 			counts.Adopted++
-		case (w == nil || len(w.created) == 0) && (task.at.Before(log.from) || task.at.After(log.to)):
+		case len(w.created) == 0 && (task.at.Before(log.from) || task.at.After(log.to)):
 			counts.Outside++
 		default:
-			what := fmt.Sprintf("the task's row says that its Job has UID %s, and the log has no creation of it", task.uid)
-			if w != nil && len(w.created) > 0 {
-				what += ", but of " + w.creations()
+			existed, err := first.existed(ctx, name, task, w)
+			if err != nil {
+				return err
 			}
-			f := finding(CreateMissing, what)
-			f.ExecutionID, f.TaskID, f.Job = task.executionID, task.taskID, name
-			v.report.Findings = append(v.report.Findings, f)
+			v.checkUnlogged(name, task, w, existed)
 		}
 	}
+	return nil
+}
+
+// existed says whether there is proof, but for its creation, that the API server had
+// made the Job that a task's row names.
+func (l *look) existed(ctx context.Context, name string, task launched, w *written) (bool, error) {
+	if w.gone == task.uid {
+		return true, nil
+	}
+	if l.v.jobs == nil {
+		return false, nil
+	}
+	j, err := l.job(ctx, name)
+	return j != nil && string(j.uid) == task.uid && j.taskID == strconv.FormatUint(task.taskID, 10), err
+}
+
+// checkUnlogged judges a task whose Job has no creation in the logs. An API server
+// that is killed after it has made a Job, and before it has noted that, leaves such.
+func (v *Verifier) checkUnlogged(name string, task launched, w *written, existed bool) {
+	var f Finding
+	switch another := len(w.created) > 0; {
+	case another && existed:
+		f = finding(LaunchedTwice, fmt.Sprintf("the task's Job, which the row says has UID %s, is not in the log, and another one by its name is: %s", task.uid, w.creations()))
+	case another:
+		f = finding(CreateMissing, fmt.Sprintf("the task's row says that its Job has UID %s, and the log has no creation of it, but of %s", task.uid, w.creations()))
+	case existed:
+		v.report.Audit.Unlogged++
+		return
+	default:
+		f = finding(CreateMissing, fmt.Sprintf("the task's row says that its Job has UID %s, and the log has no creation of it; neither has it a deletion, nor is there that Job", task.uid))
+	}
+	f.ExecutionID, f.TaskID, f.Job = task.executionID, task.taskID, name
+	v.report.Findings = append(v.report.Findings, f)
 }
 
 // checkCreated wants that each Job that was created is a task's, and its first.

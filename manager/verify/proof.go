@@ -42,6 +42,9 @@ func (r *Report) concludeAudit() {
 	if a.Adopted > 0 {
 		r.leave("%d tasks have a Job whose creation the log lacks, but has a refusal to create it again: the API server may have died before it noted it", a.Adopted)
 	}
+	if a.Unlogged > 0 {
+		r.leave("%d tasks have a Job whose creation the log lacks, though the Job exists, or its deletion is in the log: the API server may have died before it noted it, or the log is not complete; that such a Job was made once rests on the uniqueness of its name alone", a.Unlogged)
+	}
 	if a.Outside > 0 {
 		r.leave("%d tasks with a Job began before the audit log does, or after it ends", a.Outside)
 	}

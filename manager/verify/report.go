@@ -65,6 +65,10 @@ type AuditCounts struct {
 	// the API server refused to create the Job once more: it died, say, before it
 	// could note the creation.
 	Adopted int `json:"adopted"`
+	// Unlogged are launched tasks whose creation the logs lack, though there is
+	// other proof that the API server had made that Job: it is in the cluster, or the
+	// logs have its deletion, with the UID that the row has.
+	Unlogged int `json:"unlogged"`
 	// Outside are launched tasks that began before the logs do, or after they end,
 	// and have no creation there.
 	Outside int `json:"outside"`

@@ -126,7 +126,7 @@ func (v *Verifier) Run(ctx context.Context, logs []Log) (*Report, error) {
 	}
 	// After the rows: a Job that a row knows must be in the log by now.
 	if len(logs) > 0 {
-		if err := v.compareWithLogs(ctx, logs, first.launched); err != nil {
+		if err := v.compareWithLogs(ctx, logs, first); err != nil {
 			return nil, err
 		}
 	}
