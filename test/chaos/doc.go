@@ -3,9 +3,11 @@
 //
 // Three managers and two jobapis, the built binaries, work on a MariaDB and on an
 // API server with the Job controller, a scheduler and nodes that kwok simulates. A
-// client starts executions of several shapes and repeats each start until it is
-// answered; a reporter records the outputs of some of their Jobs as the containers
-// would. Meanwhile, for some minutes:
+// client starts executions of several shapes, some with a priority, and repeats each
+// start until it is answered; it cancels some. Among them are such that fail, have
+// Jobs whose pods are retried, or can never run: these must fail alone. There is a
+// limit on running Jobs. A reporter records the outputs of some of the Jobs as the
+// containers would. Meanwhile, for some minutes:
 //
 //   - managers and jobapis are killed (SIGKILL), stopped for longer than the lease
 //     and continued, or asked to end, and are started again;
@@ -18,7 +20,9 @@
 //     what there was before the newest migration was added. Without that history
 //     (a shallow clone) there is only the present build, as the log says.
 //
-// Then the faults cease, and every execution must end, within settleTimeout. A
+// Then the faults cease, the upgrade comes to its end, and every execution and Job
+// must end, within settleTimeout. `jobnetes verify` is run, and has the word on what
+// was lost and what was done twice; what it cannot know is checked beside it. A
 // number, the seed, decides which faults come one after the other, though not what
 // they hit: processes are not deterministic, as those of test/sim are.
 //

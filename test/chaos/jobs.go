@@ -3,13 +3,18 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
 // jobWatch sees every Job that exists for longer than the API server is away. It
@@ -18,6 +23,25 @@ import (
 type jobWatch struct {
 	mu   sync.Mutex
 	seen uids
+}
+
+// uids are the UIDs of Jobs by their names.
+type uids map[string]map[types.UID]bool
+
+func (u uids) add(name string, uid types.UID) {
+	if u[name] == nil {
+		u[name] = map[types.UID]bool{}
+	}
+	u[name][uid] = true
+}
+
+// verifyJobs checks that no two Jobs of a name were seen, one after the other.
+func verifyJobs(seen uids, r *report) {
+	for name, of := range seen {
+		if len(of) > 1 {
+			r.doubled("there were %d Jobs named %s, one after the other: %v", len(of), name, slices.Sorted(maps.Keys(of)))
+		}
+	}
 }
 
 // run watches until ctx ends.
@@ -43,14 +67,18 @@ func (w *jobWatch) see(job *batchv1.Job) {
 	w.seen.add(job.Name, job.UID)
 }
 
-// list sees what exists now.
-func (w *jobWatch) list(ctx context.Context, client kubernetes.Interface, namespace string) error {
+// list sees what exists now, and gives those that run.
+func (w *jobWatch) list(ctx context.Context, client kubernetes.Interface, namespace string) (running []string, err error) {
 	jobs, err := client.BatchV1().Jobs(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return fmt.Errorf("list Jobs: %w", err)
+		return nil, fmt.Errorf("list Jobs: %w", err)
 	}
 	for i := range jobs.Items {
-		w.see(&jobs.Items[i])
+		job := &jobs.Items[i]
+		w.see(job)
+		if !kube.Finished(job) && job.DeletionTimestamp == nil {
+			running = append(running, job.Name)
+		}
 	}
-	return nil
+	return running, nil
 }

@@ -31,11 +31,14 @@ type Result struct {
 	Executions int `json:"executions"`
 	Tasks      int `json:"tasks"`
 	Jobs       int `json:"jobs"`
-	Failed     int `json:"failed"`   // executions that failed as they should
-	Lost       int `json:"lost"`     // executions and tasks that are missing, have not ended, or ended otherwise
-	Doubled    int `json:"doubled"`  // executions, tasks, events and Jobs that are there twice
-	Unlogged   int `json:"unlogged"` // Jobs that exist, but whose creation the killed API server has not logged
-	Problems   int `json:"problems"` // of any kind
+	Failed     int `json:"failed"`    // executions that failed as they should
+	Cancelled  int `json:"cancelled"` // executions that were cancelled
+	Waiting    int `json:"waiting"`   // the most tasks that have waited for a slot at once
+	Findings   int `json:"findings"`  // of jobnetes verify
+	Lost       int `json:"lost"`      // executions and tasks that are missing, have not ended, or ended otherwise
+	Doubled    int `json:"doubled"`   // executions, tasks, events and Jobs that are there twice
+	Unlogged   int `json:"unlogged"`  // Jobs that exist, but whose creation the killed API server has not logged
+	Problems   int `json:"problems"`  // of any kind
 
 	SettleSeconds float64        `json:"settle_seconds"` // from the last fault to the last end
 	PeakMB        map[string]int `json:"peak_mb"`        // memory of a process, by service

@@ -8,7 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,6 +34,7 @@ type reporter struct {
 
 	mu      sync.Mutex
 	jobapis map[string]pb.JobapiClient // by endpoint
+	cutOff  []string                   // ids of tasks that had ended, or whose pod was gone, too early
 }
 
 // lookEvery is how often the reporter looks for pods. It does not watch them: a
@@ -82,10 +85,41 @@ func (r *reporter) play(ctx context.Context, pod *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
-	if err := r.record(ctx, env, output); err != nil {
+	err = r.record(ctx, env, output)
+	if status.Code(err) == codes.FailedPrecondition {
+		r.noteCutOff(env[kube.EnvTaskID])
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("record the output of task %s: %w", env[kube.EnvTaskID], err)
 	}
-	return r.end(ctx, pod)
+	err = r.end(ctx, pod)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		r.noteCutOff(env[kube.EnvTaskID])
+		return nil
+	}
+	return err
+}
+
+func (r *reporter) noteCutOff(task string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cutOff = append(r.cutOff, task)
+}
+
+// verifyCutOff checks that it was cancelling that cut tasks off.
+func (r *reporter) verifyCutOff(all map[uint64][]taskRow) {
+	reasons := map[string]string{}
+	for _, tasks := range all {
+		for _, t := range tasks {
+			reasons[fmt.Sprint(t.id)] = t.reason
+		}
+	}
+	for _, id := range r.cutOff {
+		if reasons[id] != cancelled {
+			r.report.lost("task %s was over before its container had ended, with reason %q, and was not cancelled", id, reasons[id])
+		}
+	}
 }
 
 // record records an output until jobapi acknowledges it.

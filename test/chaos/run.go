@@ -54,6 +54,7 @@ func (w *world) run(ctx context.Context, duration time.Duration) error {
 	}
 	var breaking sync.WaitGroup
 	breaking.Go(func() { w.client.run(faults, life, w.random(loadStream), w.countOpen) })
+	background.Go(func() { w.watchSlots(life) })
 	breaking.Go(func() { breakWires(faults, w.random(wireStream), w.report, w.wires) })
 	breaking.Go(func() { breakServers(faults, life, w.random(clusterStream), w.report, w.apiServer(), w.etcd()) })
 	breaking.Go(func() {
@@ -118,34 +119,35 @@ func (w *world) mariadb() server {
 	return server{"database", w.database.Kill, w.database.Revive}
 }
 
-// settle waits until every execution has ended.
+// settle waits until every execution has ended, and with it every Job.
 func (w *world) settle(ctx context.Context, ceased time.Time) error {
 	for {
 		open, err := w.countOpen(ctx)
-		if err == nil && open == 0 {
+		var running []string
+		if err == nil {
+			running, err = w.watch.list(ctx, w.cluster.Client, w.namespace)
+		}
+		if err == nil && open == 0 && len(running) == 0 {
 			w.report.count(func(r *Result) { r.SettleSeconds = time.Since(ceased).Seconds() })
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%d executions have not ended %s after the last fault (%w)", open, time.Since(ceased).Round(time.Second), err)
+			return fmt.Errorf("%d executions have not ended %s after the last fault, and %d Jobs run: %q (%w)", open, time.Since(ceased).Round(time.Second), len(running), running, err)
 		}
 		wait(ctx, 200*time.Millisecond)
 	}
 }
 
-// verify checks what there is in the end.
+// verify checks what there is in the end, when no service runs any more.
 func (w *world) verify(t testing.TB) error {
 	ctx, cancel := context.WithTimeout(t.Context(), settleTimeout)
 	defer cancel()
-	if err := w.watch.list(ctx, w.cluster.Client, w.namespace); err != nil {
-		return err
-	}
 	rows, err := readRows(ctx, w.db)
 	if err != nil {
 		return err
 	}
-	verifyExecutions(rows.executions, rows.tasks, w.client.starts, w.report)
-	verifyEvents(rows.events, w.report)
-	verifyJobs(rows.tasks, w.cluster.JobWrites(t, w.namespace), w.watch.seen, w.report)
-	return nil
+	verifyExecutions(rows, w.client.all(), w.report)
+	verifyJobs(w.watch.seen, w.report)
+	w.reporter.verifyCutOff(rows.tasks)
+	return w.judge(ctx, w.cluster.AuditLog(t))
 }

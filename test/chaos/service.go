@@ -32,10 +32,11 @@ type service struct {
 	env  []string
 	logs string // folder
 
-	report *report
-	builds func(previous bool) build // which to start
-	healed func() bool               // whether nothing is wrong any more
-	rng    *rand.Rand
+	report   *report
+	builds   func(previous bool) build // which to start
+	starting func(build)               // is called before each start, unless it is nil
+	healed   func() bool               // whether nothing is wrong any more
+	rng      *rand.Rand
 
 	starts  int
 	build   build
@@ -70,11 +71,12 @@ func (s *service) next() act {
 }
 
 // live runs the service until life ends, and has its acts befall it until faults
-// ends. Then it asks it to end, which it must.
+// ends; from then on it is of the present build. At last it asks it to end, which it
+// must.
 func (s *service) live(faults, life context.Context) {
 	for life.Err() == nil {
 		a := s.next()
-		if s.process == nil && !s.start(s.builds(a.previous)) {
+		if s.process == nil && !s.start(s.builds(a.previous && faults.Err() == nil)) {
 			return
 		}
 		select {
@@ -83,6 +85,10 @@ func (s *service) live(faults, life context.Context) {
 			wait(life, time.Second)
 		case <-life.Done():
 		case <-faults.Done():
+			if s.build != s.builds(false) { // the upgrade comes to its end
+				s.terminate()
+				continue
+			}
 			select {
 			case <-s.process.Done():
 			case <-life.Done():
@@ -97,6 +103,9 @@ func (s *service) live(faults, life context.Context) {
 }
 
 func (s *service) start(b build) bool {
+	if s.starting != nil {
+		s.starting(b)
+	}
 	s.starts++
 	s.log = filepath.Join(s.logs, fmt.Sprintf("%s-%03d-%s.log", s.name, s.starts, b.name))
 	cmd := exec.Command(b.path, s.kind)

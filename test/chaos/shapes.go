@@ -12,6 +12,9 @@ import (
 type shape struct {
 	name  string
 	tasks list
+	// corrupt: its definition is none, and was put into the database by SQL. So are
+	// its executions, which jobapi would refuse.
+	corrupt bool
 }
 
 // list is tasks one after the other.
@@ -32,9 +35,15 @@ type task struct {
 const (
 	leaves  = "leaves"  // succeeds, and leaves its output as termination message
 	reports = "reports" // succeeds once it has recorded its output by RecordTaskOutput
+	retries = "retries" // fails, is made again by the Job controller, and leaves its output
+	waits   = "waits"   // succeeds as one that reports, whenever somebody has recorded its output
 	fails   = "fails"   // fails
-	stays   = "stays"   // succeeds as one that reports, whenever somebody has recorded its output
+	stays   = "stays"   // never ends: its execution is to be cancelled
+	denied  = "denied"  // there is none: the API server never accepts the Job
 )
+
+// reasons are why executions fail with Jobs of those roles, as their error_msg says.
+var reasons = map[string]string{fails: "BackoffLimitExceeded", stays: "Cancelled", denied: "JobInvalid"}
 
 // limit divides values: an execution's input is {"value": n}, n from 0 to 9.
 const limit = 4
@@ -47,41 +56,56 @@ func branch(name, path string, high, low task) task {
 
 // shapes are the workflows that are run.
 var shapes = []shape{
-	{"chain", list{job("first", reports), job("second", leaves), job("third", reports), job("fourth", leaves)}},
-	{"fan", list{
+	{name: "chain", tasks: list{job("first", reports), job("second", leaves), job("third", reports), job("fourth", leaves)}},
+	{name: "fan", tasks: list{
 		job("before", leaves),
 		parallel("fan", list{job("one", reports)}, list{job("two", leaves), job("three", reports)}, list{job("four", leaves)}),
 		job("after", reports),
 	}},
-	{"choice", list{
+	{name: "choice", tasks: list{
 		job("ask", reports),
 		branch("choose", "$.was.value", job("big", leaves), job("small", reports)),
 		job("answer", leaves),
 	}},
-	{"nested", list{
+	{name: "nested", tasks: list{
 		parallel("outer",
 			list{branch("turn", "$.value", job("up", reports), job("down", leaves)), job("on", leaves)},
 			list{parallel("inner", list{job("x", leaves)}, list{job("y", reports)}), job("z", leaves)}),
 		job("end", leaves),
 	}},
-	{"failure", list{job("good", reports), job("bad", fails), job("never", leaves)}},
-	{"failing-set", list{
+	{name: "failure", tasks: list{job("good", reports), job("bad", fails), job("never", leaves)}},
+	{name: "failing-set", tasks: list{
 		parallel("sets", list{job("well", reports), job("still", leaves)}, list{job("ill", fails), job("not", leaves)}),
 		job("nor", leaves),
 	}},
+	{name: "retry", tasks: list{job("flaky", retries), job("then", reports)}},
+	{name: "endless", tasks: list{
+		job("begin", leaves),
+		parallel("ways", list{job("long", stays)}, list{job("brief", reports), job("longer", stays)}),
+		job("nowhere", leaves),
+	}},
+	{name: "refusal", tasks: list{job("fine", leaves), job("impossible", denied), job("vain", leaves)}},
+	{name: "corrupt", corrupt: true},
 }
+
+// endless says whether its executions end only if they are cancelled.
+func (s shape) endless() bool { return s.expect(0).reason == reasons[stays] }
 
 // outcome is what comes of an execution.
 type outcome struct {
 	succeeded bool
 	output    any             // as JSON is decoded; of one that succeeded
+	reason    string          // in the error_msg of one that failed
 	tasks     map[string]bool // every task that is started, and whether it succeeds
-	jobs      int             // how many of them are Jobs
 }
 
 // expect gives what comes of an execution of the shape with {"value": n}.
 func (s shape) expect(value int) outcome {
 	o := outcome{tasks: map[string]bool{}}
+	if s.corrupt {
+		o.reason = "InvalidDefinition"
+		return o
+	}
 	o.output, o.succeeded = o.follow(s.tasks, map[string]any{"value": float64(value)}, value)
 	return o
 }
@@ -110,9 +134,11 @@ func (t task) chosen(value int) *task {
 
 // run gives a task's output, and whether it succeeds.
 func (o *outcome) run(t task, input any, value int) (output any, ok bool) {
-	ok = t.role != fails
+	why, failed := reasons[t.role]
+	if ok = !failed; failed {
+		o.reason = why
+	}
 	if t.sets == nil {
-		o.jobs++
 		o.tasks[t.name] = ok
 		return outputOf(t.name, input), ok
 	}
@@ -133,6 +159,9 @@ func outputOf(task string, input any) map[string]any {
 
 // definition gives the workflow's definition.
 func (s shape) definition() []byte {
+	if s.corrupt {
+		return []byte(`{"name": "` + s.name + `"}`)
+	}
 	text, err := json.Marshal(map[string]any{"name": s.name, "tasks": s.tasks.definition()})
 	if err != nil {
 		panic(err) // maps of strings

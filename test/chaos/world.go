@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,6 +59,7 @@ type world struct {
 	client   *client
 	reporter *reporter
 	watch    *jobWatch
+	upgrades sync.Once // closes client.upgraded
 }
 
 // newWorld starts the servers and makes the services, which it does not start.
@@ -119,13 +121,16 @@ func (w *world) connect(t *testing.T) error {
 		return err
 	}
 	var endpoints []string // of jobapis, for jobs
-	w.client = &client{report: w.report, username: username, password: w.password}
+	w.client = &client{report: w.report, db: w.db, username: username, password: w.password, upgraded: make(chan struct{})}
 	for i := range jobapis {
 		s, port, err := w.add(t, "jobapi", i+1, server.Host)
 		if err != nil {
 			return err
 		}
 		s.env = append(s.env, "JOBNETES_JOBAPI_PASSWORD="+w.password, "JOBNETES_JOBAPI_USERNAME="+username)
+		if i == jobapis-1 {
+			s.builds, s.starting = func(bool) build { return w.build(false) }, w.noteUpgrade
+		}
 		for _, from := range []string{"client", "jobs"} {
 			wire, err := w.wire(t, from+"-"+s.name, net.JoinHostPort("127.0.0.1", port))
 			if err != nil {
@@ -151,6 +156,7 @@ func (w *world) connect(t *testing.T) error {
 		s.env = append(s.env,
 			"JOBNETES_MANAGER_LEASE="+lease.String(), "JOBNETES_MANAGER_POLL_INTERVAL=300ms", "JOBNETES_K8S_RELIST_INTERVAL=5s",
 			"JOBNETES_K8S_JOB_RETENTION="+retention.String(), "JOBNETES_MANAGER_KEPT_LOG_BYTES=0", // simulated pods have no logs
+			fmt.Sprint("JOBNETES_MANAGER_MAX_RUNNING_JOBS=", maxJobs),
 			"JOBNETES_JOBAPI_ENDPOINT="+endpoints[i%jobapis])
 	}
 	return nil
@@ -168,14 +174,7 @@ func (w *world) add(t *testing.T, kind string, n int, apiServer string) (s *serv
 	if err != nil {
 		return nil, "", err
 	}
-	s.env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, // has no config.yaml
-		"JOBNETES_LOG_FORMAT=json",
-		"JOBNETES_DB_HOST=127.0.0.1", fmt.Sprint("JOBNETES_DB_PORT=", database.port()),
-		"JOBNETES_DB_USER=" + w.access.User, "JOBNETES_DB_PASSWORD=" + w.access.Passwd, "JOBNETES_DB_NAME=" + w.access.DBName,
-		"JOBNETES_K8S_CONFIG_PATH=" + w.cluster.Kubeconfig, "JOBNETES_K8S_MASTER_URL=https://" + api.address(), "JOBNETES_K8S_JOB_NAMESPACE=" + w.namespace,
-		"JOBNETES_JOBAPI_BIND_ADDRESS=127.0.0.1", "JOBNETES_MANAGER_BIND_ADDRESS=127.0.0.1",
-	}
+	s.env = append(w.environment(database.address(), "https://"+api.address()), "JOBNETES_JOBAPI_BIND_ADDRESS=127.0.0.1", "JOBNETES_MANAGER_BIND_ADDRESS=127.0.0.1")
 	for _, key := range []string{"JOBAPI_METRICS_PORT", "MANAGER_METRICS_PORT", "JOBAPI_PORT"} {
 		free, err := machine.Port()
 		if err != nil {
@@ -191,6 +190,21 @@ func (w *world) add(t *testing.T, kind string, n int, apiServer string) (s *serv
 	})
 	w.services = append(w.services, s)
 	return s, port, nil
+}
+
+// environment is that of a command which reaches the database at an address, and
+// the API server at a URL; empty: at its own.
+func (w *world) environment(database, apiServer string) []string {
+	host, port, err := net.SplitHostPort(database)
+	if err != nil {
+		panic(err) // a test server's own address
+	}
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, // has no config.yaml
+		"JOBNETES_LOG_FORMAT=json", "JOBNETES_DB_HOST=" + host, "JOBNETES_DB_PORT=" + port,
+		"JOBNETES_DB_USER=" + w.access.User, "JOBNETES_DB_PASSWORD=" + w.access.Passwd, "JOBNETES_DB_NAME=" + w.access.DBName,
+		"JOBNETES_K8S_CONFIG_PATH=" + w.cluster.Kubeconfig, "JOBNETES_K8S_MASTER_URL=" + apiServer, "JOBNETES_K8S_JOB_NAMESPACE=" + w.namespace,
+	}
 }
 
 func (w *world) wire(t *testing.T, name, target string) (*wire, error) {
@@ -211,13 +225,18 @@ func (w *world) build(previous bool) build {
 	return w.present
 }
 
+// noteUpgrade tells the client that the last jobapi is of the present build, and
+// stays so.
+func (w *world) noteUpgrade(b build) {
+	if b == w.present {
+		w.upgrades.Do(func() { close(w.client.upgraded) })
+	}
+}
+
 // migrate migrates the database with a build.
 func (w *world) migrate(ctx context.Context, b build) error {
 	cmd := exec.CommandContext(ctx, b.path, "migrate")
-	cmd.Env = []string{
-		"HOME=" + w.dir, "JOBNETES_DB_USER=" + w.access.User, "JOBNETES_DB_PASSWORD=" + w.access.Passwd, "JOBNETES_DB_NAME=" + w.access.DBName,
-		"JOBNETES_DB_HOST=127.0.0.1", fmt.Sprint("JOBNETES_DB_PORT=", w.access.Addr[len("127.0.0.1:"):]),
-	}
+	cmd.Env = w.environment(w.access.Addr, "")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("migrate with the %s build: %w: %s", b.name, err, out)
 	}
