@@ -37,6 +37,7 @@ type Result struct {
 	Findings   int `json:"findings"`  // of jobnetes verify
 	Lost       int `json:"lost"`      // executions and tasks that are missing, have not ended, or ended otherwise
 	Doubled    int `json:"doubled"`   // executions, tasks, events and Jobs that are there twice
+	Unleased   int `json:"unleased"`  // steps that a manager wrote without the lease
 	Unlogged   int `json:"unlogged"`  // Jobs that exist, but whose creation the killed API server has not logged
 	Problems   int `json:"problems"`  // of any kind
 
@@ -76,8 +77,11 @@ func (r *report) problem(format string, args ...any) {
 	defer r.mu.Unlock()
 	text := fmt.Sprintf(format, args...)
 	r.history.Error("problem", "problem", text)
-	if r.Problems++; r.Problems <= maxProblems {
+	switch r.Problems++; {
+	case r.Problems <= maxProblems:
 		r.t.Error(text)
+	case r.Problems == maxProblems+1:
+		r.t.Error("there are more problems: history.log has all of them")
 	}
 }
 

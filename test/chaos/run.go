@@ -34,6 +34,9 @@ func (w *world) run(ctx context.Context, duration time.Duration) error {
 	if err := w.migrate(ctx, first); err != nil {
 		return err
 	}
+	if err := noteUnleased(ctx, w.db); err != nil {
+		return err
+	}
 	if err := w.startAll(ctx, first); err != nil {
 		return err
 	}
@@ -124,7 +127,7 @@ func (w *world) settle(ctx context.Context, ceased time.Time) error {
 	for {
 		open, err := w.countOpen(ctx)
 		var running []string
-		if err == nil {
+		if err == nil && open == 0 {
 			running, err = w.watch.list(ctx, w.cluster.Client, w.namespace)
 		}
 		if err == nil && open == 0 && len(running) == 0 {
@@ -149,5 +152,8 @@ func (w *world) verify(t testing.TB) error {
 	verifyExecutions(rows, w.client.all(), w.report)
 	verifyJobs(w.watch.seen, w.report)
 	w.reporter.verifyCutOff(rows.tasks)
+	if err := verifyLeases(ctx, w.db, w.report); err != nil {
+		return err
+	}
 	return w.judge(ctx, w.cluster.AuditLog(t))
 }

@@ -61,10 +61,10 @@ func (s *service) next() act {
 		previous: s.rng.IntN(2) == 0,
 	}
 	switch n := s.rng.IntN(10); {
-	case n < 2:
-		a.signal = syscall.SIGSTOP
-		a.lasts = lease/2 + time.Duration(s.rng.Int64N(int64(3*lease)))
 	case n < 3:
+		a.signal = syscall.SIGSTOP
+		a.lasts = lease + time.Duration(s.rng.Int64N(int64(2*lease)))
+	case n < 4:
 		a.signal = syscall.SIGTERM
 	}
 	return a
