@@ -38,7 +38,7 @@ type Result struct {
 	Lost       int `json:"lost"`      // executions and tasks that are missing, have not ended, or ended otherwise
 	Doubled    int `json:"doubled"`   // executions, tasks, events and Jobs that are there twice
 	Unleased   int `json:"unleased"`  // steps that a manager wrote without the lease
-	Unlogged   int `json:"unlogged"`  // Jobs that exist, but whose creation the killed API server has not logged
+	Unlogged   int `json:"unlogged"`  // Jobs that were there, but whose creation the API server has not logged, or as failed
 	Problems   int `json:"problems"`  // of any kind
 
 	SettleSeconds float64        `json:"settle_seconds"` // from the last fault to the last end

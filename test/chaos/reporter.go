@@ -34,7 +34,8 @@ type reporter struct {
 
 	mu      sync.Mutex
 	jobapis map[string]pb.JobapiClient // by endpoint
-	cutOff  []string                   // ids of tasks that had ended, or whose pod was gone, too early
+	cutOff  []cutOff                   // pods whose task had ended, or that were gone, too early
+	ended   map[string]string          // the last pod that was played to its end, by the task's id
 }
 
 // lookEvery is how often the reporter looks for pods. It does not watch them: a
@@ -87,7 +88,7 @@ func (r *reporter) play(ctx context.Context, pod *corev1.Pod) error {
 	}
 	err = r.record(ctx, env, output)
 	if status.Code(err) == codes.FailedPrecondition {
-		r.noteCutOff(env[kube.EnvTaskID])
+		r.noteCutOff(env[kube.EnvTaskID], pod.Name, err)
 		return nil
 	}
 	if err != nil {
@@ -95,19 +96,31 @@ func (r *reporter) play(ctx context.Context, pod *corev1.Pod) error {
 	}
 	err = r.end(ctx, pod)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		r.noteCutOff(env[kube.EnvTaskID])
+		r.noteCutOff(env[kube.EnvTaskID], pod.Name, err)
 		return nil
+	}
+	if err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.ended[env[kube.EnvTaskID]] = pod.Name
 	}
 	return err
 }
 
-func (r *reporter) noteCutOff(task string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.cutOff = append(r.cutOff, task)
+// cutOff is a pod that could not be played to its end.
+type cutOff struct {
+	task, pod string
+	err       error
 }
 
-// verifyCutOff checks that it was cancelling that cut tasks off.
+func (r *reporter) noteCutOff(task, pod string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cutOff = append(r.cutOff, cutOff{task, pod, err})
+}
+
+// verifyCutOff checks that it was cancelling that cut pods off, or Kubernetes, which
+// may start a Job's pod twice and ends one of the two when the other has ended.
 func (r *reporter) verifyCutOff(all map[uint64][]taskRow) {
 	reasons := map[string]string{}
 	for _, tasks := range all {
@@ -115,9 +128,13 @@ func (r *reporter) verifyCutOff(all map[uint64][]taskRow) {
 			reasons[fmt.Sprint(t.id)] = t.reason
 		}
 	}
-	for _, id := range r.cutOff {
-		if reasons[id] != cancelled {
-			r.report.lost("task %s was over before its container had ended, with reason %q, and was not cancelled", id, reasons[id])
+	for _, c := range r.cutOff {
+		switch other := r.ended[c.task]; {
+		case reasons[c.task] == cancelled:
+		case other != "":
+			r.report.t.Logf("Kubernetes has started a second pod for task %s: %s, and %s, which has ended first", c.task, c.pod, other)
+		default:
+			r.report.lost("task %s was over, with reason %q, before its container in pod %s had ended, and was not cancelled: %v", c.task, reasons[c.task], c.pod, c.err)
 		}
 	}
 }

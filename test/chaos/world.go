@@ -83,7 +83,7 @@ func newWorld(t *testing.T, r *report, dir string) *world {
 	if err := w.connect(t); err != nil {
 		t.Fatal(err)
 	}
-	w.reporter = &reporter{report: r, client: w.cluster.Client, namespace: w.namespace, jobapis: map[string]pb.JobapiClient{}, played: map[types.UID]bool{}}
+	w.reporter = &reporter{report: r, client: w.cluster.Client, namespace: w.namespace, jobapis: map[string]pb.JobapiClient{}, played: map[types.UID]bool{}, ended: map[string]string{}}
 	return w
 }
 
