@@ -37,7 +37,7 @@ func (w *world) judge(ctx context.Context, auditLog string) error {
 		return fmt.Errorf("jobnetes verify: %w: %s", err, out)
 	}
 	if (exit != nil) != (len(found.Findings) > 0) {
-		return fmt.Errorf("jobnetes verify has %d findings and ends with %v", len(found.Findings), exit)
+		return fmt.Errorf("jobnetes verify has %d findings, and its exit code is %d", len(found.Findings), cmd.ProcessState.ExitCode())
 	}
 	take(&found, w.report)
 	return nil

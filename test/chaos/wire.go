@@ -57,9 +57,6 @@ func newWire(name, target string) (*wire, error) {
 // address is where the wire is dialled, host:port.
 func (w *wire) address() string { return w.listener.Addr().String() }
 
-// port is the one of address.
-func (w *wire) port() int { return w.listener.Addr().(*net.TCPAddr).Port }
-
 // close cuts the wire for ever.
 func (w *wire) close() {
 	_ = w.listener.Close()
