@@ -38,24 +38,28 @@ const (
 )
 
 // heldShape is a workflow of one such Job.
-var heldShape = shape{"held", list{job("stay", stays)}}
+var heldShape = shape{name: "held", tasks: list{job("stay", waits)}}
 
 // TestOutage has the database, then the API server, away from all services at once,
 // under a stream of executions, for OUTAGE seconds each. It is not parallel: it
 // measures how soon work goes on.
 func TestOutage(t *testing.T) {
 	machine.Slow(t)
-	lasts := time.Duration(number(t, "OUTAGE", 10) * float64(time.Second))
+	lasts := time.Duration(number(t, "OUTAGE", 5) * float64(time.Second))
 	w := newWorld(t, newReport(t, io.Discard, 1, 0), logFolder(t))
 	w.usePlainUser(t)
 	ctx := t.Context()
 	if err := w.migrate(ctx, w.present); err != nil {
 		t.Fatal(err)
 	}
+	if err := noteUnleased(ctx, w.db); err != nil {
+		t.Fatal(err)
+	}
 	w.migrated.Store(true)
 	if err := w.startAll(ctx, w.present); err != nil {
 		t.Fatal(err)
 	}
+	w.noteUpgrade(w.present)
 	w.applyHeld(t)
 	life, end := context.WithCancel(ctx)
 	var background sync.WaitGroup
@@ -133,7 +137,7 @@ func (w *world) setReadOnly(ctx context.Context, value int) {
 
 func (w *world) applyHeld(t *testing.T) {
 	t.Helper()
-	w.client.persist(t.Context(), "apply", func(ctx context.Context, jobapi pb.JobapiClient) error {
+	w.client.persist(t.Context(), "apply", w.client.jobapis, func(ctx context.Context, jobapi pb.JobapiClient) error {
 		_, err := jobapi.ApplyWorkflow(ctx, &pb.ApplyWorkflowRequest{Definition: heldShape.definition()})
 		return err
 	})
@@ -291,12 +295,15 @@ type heldTask struct {
 func (w *world) startHeld(t *testing.T, request string) heldTask {
 	t.Helper()
 	s := start{request: "held " + request, shape: heldShape, value: 5}
-	w.client.start(t.Context(), s, false)
+	if !w.client.start(t.Context(), &s) {
+		t.Fatal("the held Job was not started")
+	}
+	w.client.add(s)
 	ctx, cancel := context.WithTimeout(t.Context(), settleTimeout)
 	defer cancel()
 	for ctx.Err() == nil {
 		pods, err := w.cluster.Client.CoreV1().Pods(w.namespace).List(ctx, metav1.ListOptions{
-			LabelSelector: roleLabel + "=" + stays, FieldSelector: "status.phase=" + string(corev1.PodRunning),
+			LabelSelector: roleLabel + "=" + waits, FieldSelector: "status.phase=" + string(corev1.PodRunning),
 		})
 		if err == nil {
 			for i := range pods.Items {
