@@ -2,6 +2,7 @@ package dao
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -110,11 +111,29 @@ func (s *Store) RecordOutput(ctx context.Context, taskID uint64, data string, no
 	return translate(ErrConflict, "record the output of task %d: it has ended", taskID)
 }
 
-// RecordedOutput returns what a task's job has recorded, or nil, and how often.
-func (s *Store) RecordedOutput(ctx context.Context, taskID uint64) (*string, uint32, error) {
-	var t TaskExecution
-	err := s.db.WithContext(ctx).Select("recorded_output, recorded_rev").Where("id = ?", taskID).Take(&t).Error
-	return t.RecordedOutput, t.RecordedRev, translate(err, "read the recorded output of task %d", taskID)
+// Recorded is what a task's job has recorded, nil if nothing, and how often.
+type Recorded struct {
+	Output *string
+	Rev    uint32
+}
+
+// recordedBatch is how many tasks one statement of RecordedOutputs covers.
+const recordedBatch = 500
+
+// RecordedOutputs returns what the jobs of the tasks with those ids have recorded.
+func (s *Store) RecordedOutputs(ctx context.Context, taskIDs []uint64) (map[uint64]Recorded, error) {
+	all := make(map[uint64]Recorded, len(taskIDs))
+	for batch := range slices.Chunk(taskIDs, recordedBatch) {
+		var rows []TaskExecution
+		err := s.db.WithContext(ctx).Select("id, recorded_output, recorded_rev").Where("id IN ?", batch).Find(&rows).Error
+		if err != nil {
+			return nil, translate(err, "read the recorded outputs of %d tasks", len(taskIDs))
+		}
+		for _, t := range rows {
+			all[t.ID] = Recorded{t.RecordedOutput, t.RecordedRev}
+		}
+	}
+	return all, nil
 }
 
 // MarkLaunched notes that a running task's Job exists. ErrConflict if l is no

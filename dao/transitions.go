@@ -67,37 +67,79 @@ func commitExecution(tx *gorm.DB, l Lease, e *WorkflowExecution, ts []Transition
 		e.Status, e.Output, e.ErrorMsg, e.StartedAt, e.EndedAt, at, e.ID, l.Owner, l.Epoch, from))
 }
 
-// insertTasks inserts the tasks that started, in order, so that those they
-// refer to have their ids, and returns them.
+// insertTasks inserts the tasks that started, in order, and returns them. Those
+// that refer to a task before them wait until that has its id.
 func insertTasks(tx *gorm.DB, e *WorkflowExecution, ts []Transition, at time.Time) (map[*TaskExecution]bool, error) {
 	fresh := map[*TaskExecution]bool{}
-	var jobs []*TaskExecution
+	var batch, jobs []*TaskExecution
+	size := 0
 	for _, t := range ts {
 		if t.Type != EventTaskStarted {
 			continue
 		}
 		row := t.Task
+		size += len(row.Input) + len(row.Output)
+		if slices.Contains(batch, t.Parent) || slices.Contains(batch, t.Prev) || len(batch) == insertRows || size > insertBytes {
+			if err := insertBatch(tx, batch); err != nil {
+				return nil, err
+			}
+			batch, size = nil, len(row.Input)+len(row.Output)
+		}
 		row.WorkflowExecutionID, row.CreatedAt, row.UpdatedAt = e.ID, at, at
 		if t.Parent != nil {
 			row.ParentTaskExecutionID = &t.Parent.ID
 		}
 		if t.Prev != nil {
-			row.PrevTaskExecutionID = &t.Prev.ID
+			row.PrevTaskExecutionID, t.Prev.NextTaskExecutionID = &t.Prev.ID, &row.ID
 		}
-		if err := tx.Create(row).Error; err != nil {
-			return nil, fmt.Errorf("start task %q: %w", row.TaskName, err)
-		}
-		fresh[row] = true
-		if t.Prev != nil {
-			t.Prev.NextTaskExecutionID = &row.ID
-		}
+		batch, fresh[row] = append(batch, row), true
 		if schema.Type(row.TaskType) == schema.KubeJob {
-			name := schema.JobName(e.WorkflowName, row.TaskName, row.ID, int(row.Attempt))
-			row.ExecutionName = &name
 			jobs = append(jobs, row)
 		}
 	}
+	if err := insertBatch(tx, batch); err != nil {
+		return nil, err
+	}
+	for _, row := range jobs {
+		name := schema.JobName(e.WorkflowName, row.TaskName, row.ID, int(row.Attempt))
+		row.ExecutionName = &name
+	}
 	return fresh, nameJobs(tx, jobs)
+}
+
+// One statement inserts at most so many rows, with so many bytes of JSON between
+// them: a database refuses statements over its max_allowed_packet.
+const (
+	insertRows  = 100
+	insertBytes = 1 << 20
+)
+
+// insertBatch inserts the rows by one statement, and gives them their ids.
+func insertBatch(tx *gorm.DB, rows []*TaskExecution) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := tx.Omit("NextTaskExecutionID").Create(&rows).Error; err != nil {
+		return fmt.Errorf("start %d tasks, the first %q: %w", len(rows), rows[0].TaskName, err)
+	}
+	if len(rows) == 1 {
+		return nil
+	}
+	// What the driver says of more than one goes by the first id and a step of 1,
+	// which is another one where several servers take writes. Nobody else inserts
+	// tasks of this execution, whose row is locked.
+	var ids []uint64
+	err := tx.Raw("SELECT id FROM task_executions WHERE workflow_execution_id = ? AND id >= ? ORDER BY id", rows[0].WorkflowExecutionID, rows[0].ID).Scan(&ids).Error
+	if err != nil {
+		return fmt.Errorf("read the ids of %d tasks: %w", len(rows), err)
+	}
+	if len(ids) != len(rows) {
+		return fmt.Errorf("%d tasks have got %d ids", len(rows), len(ids))
+	}
+	for i, row := range rows {
+		row.ID = ids[i]
+	}
+	return nil
 }
 
 // nameBatch is how many rows one statement names.

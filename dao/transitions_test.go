@@ -2,10 +2,15 @@ package dao
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/jobnetes/jobnetes/db"
+	"github.com/jobnetes/jobnetes/test/mariadb"
 )
 
 func TestCommitWritesRowsAndEvents(t *testing.T) {
@@ -120,11 +125,12 @@ func TestCommitSeesALateRecording(t *testing.T) {
 		if err := s.Commit(ctx, l, e, []Transition{{Type: EventTaskSucceeded, Task: a}}, now); !errors.Is(err, ErrConflict) {
 			t.Errorf("Commit: %v, want ErrConflict", err)
 		}
-		recorded, rev, err := s.RecordedOutput(ctx, a.ID)
-		if err != nil || recorded == nil || *recorded != `{"late":true}` || rev != 1 {
-			t.Fatalf("RecordedOutput: %v, %d, %v", recorded, rev, err)
+		all, err := s.RecordedOutputs(ctx, []uint64{a.ID, 999})
+		recorded := all[a.ID]
+		if err != nil || len(all) != 1 || recorded.Output == nil || *recorded.Output != `{"late":true}` || recorded.Rev != 1 {
+			t.Fatalf("RecordedOutputs: %v, %v", all, err)
 		}
-		a.RecordedRev = rev
+		a.RecordedRev = recorded.Rev
 		if err := s.Commit(ctx, l, e, []Transition{{Type: EventTaskSucceeded, Task: a}}, now); err != nil {
 			t.Errorf("Commit with the recording seen: %v", err)
 		}
@@ -186,4 +192,62 @@ func TestMarkLaunched(t *testing.T) {
 			t.Errorf("EndedTasks: %v, %v", ended, err)
 		}
 	})
+}
+
+// Many tasks that start at once are inserted by few statements, and each gets the
+// id, the name and the neighbours that are its own; also where ids do not go up by
+// one, as with several servers that take writes.
+func TestManyTasksStartAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) { startManyTasks(t, s) })
+	t.Run("ids in steps of 3", func(t *testing.T) {
+		t.Parallel()
+		dsn := mariadb.Database(t)
+		separator := "?"
+		if strings.Contains(dsn, "?") {
+			separator = "&"
+		}
+		startManyTasks(t, open(t, db.Config{Driver: db.MySQL, DSN: dsn + separator + "auto_increment_increment=3&auto_increment_offset=2"}))
+	})
+}
+
+func startManyTasks(t *testing.T, s bundle) {
+	t.Helper()
+	l, e := s.claimed(t)
+	s.start(t, l, e)
+	const sets = 3*insertRows + 7
+	fan := newTask("fan", "parallel")
+	ts := []Transition{{Type: EventTaskStarted, Task: fan}}
+	for i := range uint32(sets) {
+		job := newTask(fmt.Sprint("job", i), "kube-job")
+		job.SetIndex = &i
+		if i%50 == 0 {
+			job.Input = `"` + strings.Repeat("x", insertBytes/2) + `"`
+		}
+		ts = append(ts, Transition{Type: EventTaskStarted, Task: job, Parent: fan})
+	}
+	check, again, next := newTask("check", "branch"), newTask("again", "branch"), newTask("next", "kube-job")
+	for _, branch := range []*TaskExecution{check, again} {
+		branch.Status, branch.EndedAt = TaskSuccess, &now
+	}
+	ts = append(ts, Transition{Type: EventTaskStarted, Task: check}, Transition{Type: EventTaskStarted, Task: again, Prev: check}, Transition{Type: EventTaskStarted, Task: next, Prev: again})
+	if err := s.Commit(t.Context(), l, e, ts, now); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Tasks(t.Context(), e.ID)
+	if err != nil || len(rows) != len(ts)+1 {
+		t.Fatalf("%d tasks (%v), want %d", len(rows), err, len(ts)+1)
+	}
+	for i, r := range rows[1:] { // but for the one that has started before
+		want := ts[i].Task
+		r.CreatedAt, r.UpdatedAt = want.CreatedAt, want.UpdatedAt
+		if diff := cmp.Diff(want, r); diff != "" {
+			t.Fatalf("task %d (-in memory +in the database):\n%s", i, diff)
+		}
+		if r.TaskType == "kube-job" && *r.ExecutionName != fmt.Sprintf("w-%s-%d-1", r.TaskName, r.ID) {
+			t.Errorf("task %d has the Job's name %s", r.ID, *r.ExecutionName)
+		}
+	}
+	if *next.PrevTaskExecutionID != again.ID || *again.NextTaskExecutionID != next.ID || *check.NextTaskExecutionID != again.ID || *rows[2].ParentTaskExecutionID != fan.ID {
+		t.Error("the tasks are not linked")
+	}
 }

@@ -27,9 +27,9 @@ func TestRecordTaskOutput(t *testing.T) {
 		if _, err := b.client.RecordTaskOutput(asTask(t, task.ID), &pb.TaskOutputRecordRequest{TaskId: task.ID, Data: []byte(data)}); err != nil {
 			t.Fatalf("as task: %v", err)
 		}
-		got, _, err := store.RecordedOutput(t.Context(), task.ID)
-		if err != nil || got == nil || *got != data {
-			t.Errorf("recorded %v, %v: want %s", got, err, data)
+		row, err := store.Task(t.Context(), task.ID)
+		if err != nil || row.RecordedOutput == nil || *row.RecordedOutput != data {
+			t.Errorf("recorded %v, %v: want %s", row.RecordedOutput, err, data)
 		}
 	}
 
@@ -39,8 +39,8 @@ func TestRecordTaskOutput(t *testing.T) {
 	if !strings.Contains(status.Convert(err).Message(), "has ended") {
 		t.Errorf("message %q", status.Convert(err).Message())
 	}
-	if got, _, err := store.RecordedOutput(t.Context(), task.ID); err != nil || *got != ` [1, 2] ` {
-		t.Errorf("after the end: recorded %v, %v", got, err)
+	if row, err := store.Task(t.Context(), task.ID); err != nil || *row.RecordedOutput != ` [1, 2] ` {
+		t.Errorf("after the end: recorded %v, %v", *row.RecordedOutput, err)
 	}
 }
 
@@ -82,8 +82,8 @@ func TestRecordTaskOutputRefuses(t *testing.T) {
 			if !strings.Contains(status.Convert(err).Message(), tc.text) {
 				t.Errorf("message %q, want one with %q", status.Convert(err).Message(), tc.text)
 			}
-			if got, _, err := store.RecordedOutput(t.Context(), job.ID); err != nil || got != nil {
-				t.Errorf("recorded %v, %v: want nothing", got, err)
+			if row, err := store.Task(t.Context(), job.ID); err != nil || row.RecordedOutput != nil {
+				t.Errorf("recorded %v, %v: want nothing", *row.RecordedOutput, err)
 			}
 		})
 	}

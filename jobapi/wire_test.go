@@ -68,8 +68,8 @@ func TestWireOfTheOriginal(t *testing.T) {
 	if want := []byte("\x08\x01"); !bytes.Equal(res, want) { // 1 varint: task_id
 		t.Errorf("RecordTaskOutput answers %q, want %q", res, want)
 	}
-	if got, _, err := store.RecordedOutput(t.Context(), 1); err != nil || got == nil || *got != `{"n":2}` {
-		t.Errorf("recorded %v, %v", got, err)
+	if row, err := store.Task(t.Context(), 1); err != nil || row.RecordedOutput == nil || *row.RecordedOutput != `{"n":2}` {
+		t.Errorf("recorded %v, %v", row.RecordedOutput, err)
 	}
 }
 

@@ -63,7 +63,7 @@ func wide(t *testing.T, jobs int) (m *mocked, state **batchv1.Job) {
 		return []corev1.Pod{p}, nil
 	})
 	m.store.EXPECT().TaskLogs(gomock.Any(), gomock.Any()).AnyTimes().Return(nil, nil)
-	m.store.EXPECT().RecordedOutput(gomock.Any(), gomock.Any()).AnyTimes().Return(nil, uint32(0), nil)
+	m.store.EXPECT().RecordedOutputs(gomock.Any(), gomock.Any()).AnyTimes().Return(nil, nil)
 	return m, state
 }
 

@@ -70,7 +70,7 @@ type Store interface {
 	PinVersion(ctx context.Context, l dao.Lease, now time.Time) (dao.WorkflowVersion, error)
 	WorkflowVersion(ctx context.Context, id uint64) (dao.WorkflowVersion, error)
 	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
-	RecordedOutput(ctx context.Context, taskID uint64) (*string, uint32, error)
+	RecordedOutputs(ctx context.Context, taskIDs []uint64) (map[uint64]dao.Recorded, error)
 	MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error
 	Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error
 	EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]dao.EndedTask, error)

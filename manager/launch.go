@@ -67,12 +67,10 @@ func (m *Manager) adopt(ctx context.Context, row *dao.TaskExecution, job *batchv
 		m.log.InfoContext(ctx, "Job adopted", "execution_id", row.WorkflowExecutionID, "task_id", row.ID, "job", job.Name)
 		return existing, nil, nil
 	case err == nil:
-		o, err := m.failed(ctx, row, jobReplaced,
-			fmt.Sprintf("a Job named %s exists that is not this task's (its labels differ: somebody's, or of another database's jobnetes in the same namespace): delete it, or give one of the two a namespace of its own", job.Name))
-		return nil, o, err
+		return nil, failed(row, jobReplaced,
+			fmt.Sprintf("a Job named %s exists that is not this task's (its labels differ: somebody's, or of another database's jobnetes in the same namespace): delete it, or give one of the two a namespace of its own", job.Name)), nil
 	case apierrors.IsNotFound(err) && isPermanent(refusal):
-		o, err := m.failed(ctx, row, jobInvalid, "the Job was refused: "+refusal.Error())
-		return nil, o, err
+		return nil, failed(row, jobInvalid, "the Job was refused: "+refusal.Error()), nil
 	default:
 		return nil, nil, fmt.Errorf("create the Job: %w", refusal)
 	}

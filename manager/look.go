@@ -84,11 +84,9 @@ func (m *Manager) observeRunning(ctx context.Context, h *held, row *dao.TaskExec
 		return nil, nil
 	}
 	m.failureLogs(ctx, h, row.ID, job, pods, l) // of init containers, and of earlier pods
-	o, err := m.failed(ctx, row, by.Reason, by.Message)
-	if o != nil {
-		o.job, o.heldUp = job, true
-	}
-	return o, err
+	o := failed(row, by.Reason, by.Message)
+	o.job, o.heldUp = job, true
+	return o, nil
 }
 
 // capture reads what the pods of a Job that is about to fail show, since soon they

@@ -472,20 +472,19 @@ func (mr *MockStoreMockRecorder) Ping(ctx interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Ping", reflect.TypeOf((*MockStore)(nil).Ping), ctx)
 }
 
-// RecordedOutput mocks base method.
-func (m *MockStore) RecordedOutput(ctx context.Context, taskID uint64) (*string, uint32, error) {
+// RecordedOutputs mocks base method.
+func (m *MockStore) RecordedOutputs(ctx context.Context, taskIDs []uint64) (map[uint64]dao.Recorded, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "RecordedOutput", ctx, taskID)
-	ret0, _ := ret[0].(*string)
-	ret1, _ := ret[1].(uint32)
-	ret2, _ := ret[2].(error)
-	return ret0, ret1, ret2
+	ret := m.ctrl.Call(m, "RecordedOutputs", ctx, taskIDs)
+	ret0, _ := ret[0].(map[uint64]dao.Recorded)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
 }
 
-// RecordedOutput indicates an expected call of RecordedOutput.
-func (mr *MockStoreMockRecorder) RecordedOutput(ctx, taskID interface{}) *gomock.Call {
+// RecordedOutputs indicates an expected call of RecordedOutputs.
+func (mr *MockStoreMockRecorder) RecordedOutputs(ctx, taskIDs interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordedOutput", reflect.TypeOf((*MockStore)(nil).RecordedOutput), ctx, taskID)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordedOutputs", reflect.TypeOf((*MockStore)(nil).RecordedOutputs), ctx, taskIDs)
 }
 
 // Release mocks base method.

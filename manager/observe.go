@@ -1,10 +1,12 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -96,8 +98,31 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		})
 	}
 	m.noteWaiting(h, waiting)
-	err := g.Wait()
-	return seen, err
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(seen, func(a, b observed) int { return cmp.Compare(a.TaskID, b.TaskID) }) // whoever was first to look
+	return seen, m.addRecorded(ctx, seen)
+}
+
+// addRecorded adds what the jobs have recorded. It is read after they have ended.
+func (m *Manager) addRecorded(ctx context.Context, seen []observed) error {
+	if len(seen) == 0 {
+		return nil
+	}
+	ids := make([]uint64, len(seen))
+	for i, o := range seen {
+		ids[i] = o.TaskID
+	}
+	recorded, err := m.store.RecordedOutputs(ctx, ids)
+	for i := range seen {
+		o, r := &seen[i], recorded[seen[i].TaskID]
+		o.Recorded, o.RecordedRev = r.Output, r.Rev
+		if r.Output == nil && o.note != "" {
+			o.Message = "no output was taken: " + o.note
+		}
+	}
+	return err
 }
 
 // afterTask has a task wait after an error with its Job. It returns the errors
@@ -125,6 +150,7 @@ type observed struct {
 	engine.Observation
 	job    *batchv1.Job // nil: there is none
 	pods   []corev1.Pod // of a Job that succeeded
+	note   string       // why it has left no output
 	heldUp bool         // the Job cannot start, and is to be deleted
 }
 
@@ -150,13 +176,13 @@ func (m *Manager) observeJob(ctx context.Context, h *held, row *dao.TaskExecutio
 		// The cache lags behind, or the Job is gone: only the API server knows.
 		job, err = m.jobs.Get(ctx, *row.ExecutionName)
 		if apierrors.IsNotFound(err) {
-			return m.failed(ctx, row, jobDeleted, "the Job was deleted before its end was seen: somebody, or something, other than jobnetes removed it")
+			return failed(row, jobDeleted, "the Job was deleted before its end was seen: somebody, or something, other than jobnetes removed it"), nil
 		}
 		if err != nil {
 			return nil, err
 		}
 		if string(job.UID) != *row.JobUID {
-			return m.failed(ctx, row, jobReplaced, fmt.Sprintf("the task's Job (UID %s) was deleted, and another one (UID %s) made under its name", *row.JobUID, job.UID))
+			return failed(row, jobReplaced, fmt.Sprintf("the task's Job (UID %s) was deleted, and another one (UID %s) made under its name", *row.JobUID, job.UID)), nil
 		}
 	}
 	switch {
@@ -177,10 +203,6 @@ func (m *Manager) ended(job *batchv1.Job) bool {
 
 // outcome reads what a Job that has ended has left.
 func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, l *look) (*observed, error) {
-	recorded, rev, err := m.store.RecordedOutput(ctx, row.ID)
-	if err != nil {
-		return nil, err
-	}
 	pods, err := m.endedPods(ctx, job)
 	if err != nil {
 		return nil, fmt.Errorf("read its pods: %w", err)
@@ -191,11 +213,8 @@ func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, 
 		logs, _ = m.failureLogs(ctx, h, row.ID, job, pods, l)
 	}
 	o := kube.OutcomeOf(job, pods, logs)
-	if o.Succeeded && recorded == nil && o.Note != "" {
-		o.Message = "no output was taken: " + o.Note
-	}
-	return &observed{job: job, pods: pods, Observation: engine.Observation{
-		TaskID: row.ID, Succeeded: o.Succeeded, Output: o.Output, Recorded: recorded, RecordedRev: rev, Reason: o.Reason, Message: o.Message,
+	return &observed{job: job, pods: pods, note: o.Note, Observation: engine.Observation{
+		TaskID: row.ID, Succeeded: o.Succeeded, Output: o.Output, Reason: o.Reason, Message: o.Message,
 	}}, nil
 }
 
@@ -209,10 +228,6 @@ func (m *Manager) endedPods(ctx context.Context, job *batchv1.Job) ([]corev1.Pod
 }
 
 // failed is what is seen of a task whose Job will not say how it ended.
-func (m *Manager) failed(ctx context.Context, row *dao.TaskExecution, reason, message string) (*observed, error) {
-	recorded, rev, err := m.store.RecordedOutput(ctx, row.ID)
-	if err != nil {
-		return nil, err
-	}
-	return &observed{Observation: engine.Observation{TaskID: row.ID, Recorded: recorded, RecordedRev: rev, Reason: reason, Message: message}}, nil
+func failed(row *dao.TaskExecution, reason, message string) *observed {
+	return &observed{Observation: engine.Observation{TaskID: row.ID, Reason: reason, Message: message}}
 }

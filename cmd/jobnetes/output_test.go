@@ -38,9 +38,9 @@ func setupJob(t *testing.T) (*service, job) {
 
 func (s *service) wantRecorded(taskID uint64, want string) {
 	s.t.Helper()
-	got, _, err := s.store.RecordedOutput(s.t.Context(), taskID)
-	if err != nil || got == nil || *got != want {
-		s.t.Errorf("recorded %v, %v, want %s", got, err, want)
+	row, err := s.store.Task(s.t.Context(), taskID)
+	if err != nil || row.RecordedOutput == nil || *row.RecordedOutput != want {
+		s.t.Errorf("recorded %v, %v, want %s", row.RecordedOutput, err, want)
 	}
 }
 

@@ -84,18 +84,17 @@ func (s *store) Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecu
 	})
 }
 
-func (s *store) RecordedOutput(ctx context.Context, taskID uint64) (*string, uint32, error) {
-	row, err := ask(s.p, s.read(ctx, "RecordedOutput %d", taskID), func() (*dao.TaskExecution, error) {
-		row := s.db().tasks[taskID]
-		if row == nil {
-			return nil, fmt.Errorf("simulated: task %d: %w", taskID, dao.ErrNotFound)
+func (s *store) RecordedOutputs(ctx context.Context, taskIDs []uint64) (map[uint64]dao.Recorded, error) {
+	return ask(s.p, s.read(ctx, "RecordedOutputs %v", taskIDs), func() (map[uint64]dao.Recorded, error) {
+		recorded := map[uint64]dao.Recorded{}
+		for _, id := range taskIDs {
+			if row := s.db().tasks[id]; row != nil {
+				row = copyTask(row)
+				recorded[id] = dao.Recorded{Output: row.RecordedOutput, Rev: row.RecordedRev}
+			}
 		}
-		return copyTask(row), nil
+		return recorded, nil
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return row.RecordedOutput, row.RecordedRev, nil
 }
 
 func (s *store) MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error {
