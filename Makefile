@@ -72,6 +72,12 @@ chaos: ## run the services through crashes, outages and upgrades: MINUTES=n of f
 	@status=0; JOBNETES_TEST_ALL=1 MINUTES=$(MINUTES) SEED=$(SEED) $(GO) test -count=1 -timeout 24h -v -run TestChaos ./test/chaos || status=$$?; \
 	if [ -f test/out/chaos.json ]; then cat test/out/chaos.json; fi; exit $$status
 
+.PHONY: bench
+bench: build ## measure jobnetes beside the floor of this machine: SCENARIO=a,b (default: all), SIZE=n of the largest
+	@mkdir -p bench/out && rm -f bench/out/table.txt
+	@status=0; JOBNETES_TEST_ALL=1 SCENARIO='$(or $(SCENARIO),all)' SIZE='$(SIZE)' $(GO) test -count=1 -timeout 24h -v -run TestBench ./bench >&2 || status=$$?; \
+	cat bench/out/table.txt; exit $$status
+
 .PHONY: lint
 lint: ## check style, import directions, and that generated code is up to date
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }

@@ -23,14 +23,16 @@ type Server struct {
 	folder   *machine.Folder
 	port     int
 	config   *mysql.Config
+	options  []string // of the command, after its own
 	process  *machine.Process
 }
 
 // Start starts a server for this test alone, which the test may kill;
-// JOBNETES_TEST_DSN is not heeded. The test's end ends it.
-func Start(t testing.TB) *Server {
+// JOBNETES_TEST_DSN is not heeded. The test's end ends it. Options of mariadbd, such
+// as "--sync-binlog=1", go before the server's own, which are for speed.
+func Start(t testing.TB, options ...string) *Server {
 	t.Helper()
-	s, err := start(t.Context())
+	s, err := start(t.Context(), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +52,9 @@ func (s *Server) Database(t testing.TB) (dsn string) {
 	return create(t, s.config)
 }
 
+// Pid gives the id of the server's process.
+func (s *Server) Pid() int { return s.process.Pid() }
+
 // Kill ends the server as a crash would. It is not asked to end, so connections
 // break; what it has committed is kept.
 func (s *Server) Kill() { s.process.Kill() }
@@ -67,7 +72,7 @@ func (s *Server) Restart(t testing.TB) {
 func (s *Server) Revive(ctx context.Context) error { return s.run(ctx) }
 
 // start makes the data folder of a server and starts it.
-func start(ctx context.Context) (*Server, error) {
+func start(ctx context.Context, options ...string) (*Server, error) {
 	mariadbd, err := require(ctx, "mariadbd")
 	if err != nil {
 		return nil, err
@@ -87,7 +92,7 @@ func start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start MariaDB: %w", err)
 	}
-	s := &Server{mariadbd: mariadbd, folder: folder, port: port, config: access(port)}
+	s := &Server{mariadbd: mariadbd, folder: folder, port: port, config: access(port), options: options}
 	if err := s.initialize(ctx, installDB); err != nil {
 		return nil, errors.Join(fmt.Errorf("start MariaDB: %w", err), folder.Remove())
 	}
@@ -159,7 +164,8 @@ func (s *Server) run(ctx context.Context) (err error) {
 		"--innodb-flush-log-at-trx-commit=2", "--innodb-flush-method=nosync", "--sync-binlog=0",
 		"--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M",
 	}
-	cmd := exec.Command(s.mariadbd, append(args, asRoot()...)...)
+	args = append(append(args, s.options...), asRoot()...)
+	cmd := exec.Command(s.mariadbd, args...)
 	s.process, err = machine.Start(cmd, s.path("mariadbd.log"))
 	if err != nil {
 		return err

@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/jobnetes/jobnetes/test/cluster"
+)
+
+// account is one who uses the API server: ours or the floor. Each is a service
+// account with a FlowSchema for each verb, by which the API server counts its
+// requests apart from everybody else's. They have the priority level that service
+// accounts have by default.
+type account struct {
+	name       string
+	kubeconfig string
+	config     *rest.Config
+}
+
+// The accounts.
+const (
+	oursAccount  = "ours"
+	floorAccount = "floor"
+)
+
+const (
+	priorityLevel = "workload-low"
+	tokenLife     = 24 * time.Hour
+	watchVerb     = "watch"
+)
+
+// verbs are all that there are.
+var verbs = []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", watchVerb}
+
+// newAccount makes an account that may do everything in a namespace.
+func newAccount(t *testing.T, c *cluster.Cluster, namespace, name, dir string) account {
+	t.Helper()
+	a := account{name: name, kubeconfig: filepath.Join(dir, name+".kubeconfig")}
+	ctx := t.Context()
+	accounts := c.Client.CoreV1().ServiceAccounts(namespace)
+	_, err := accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Client.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := accounts.CreateToken(ctx, name, &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenLife.Seconds()))},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.connect(c.Config(), token.Status.Token); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.count(ctx, c.Client, namespace); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// connect makes the settings of clients, and a kubeconfig with them.
+func (a *account) connect(admin *rest.Config, token string) error {
+	a.config = rest.AnonymousClientConfig(admin)
+	a.config.QPS = -1 // the floor does not throttle itself
+	a.config.BearerToken = token
+	config := clientcmdapi.NewConfig()
+	config.Clusters["bench"] = &clientcmdapi.Cluster{Server: admin.Host, CertificateAuthorityData: admin.CAData}
+	config.AuthInfos[a.name] = &clientcmdapi.AuthInfo{Token: token}
+	config.Contexts["bench"] = &clientcmdapi.Context{Cluster: "bench", AuthInfo: a.name}
+	config.CurrentContext = "bench"
+	return clientcmd.WriteToFile(*config, a.kubeconfig)
+}
+
+// count has the API server count the requests of the account, from now on.
+func (a *account) count(ctx context.Context, client kubernetes.Interface, namespace string) error {
+	for _, verb := range verbs {
+		rule := flowcontrolv1.PolicyRulesWithSubjects{
+			Subjects: []flowcontrolv1.Subject{{
+				Kind:           flowcontrolv1.SubjectKindServiceAccount,
+				ServiceAccount: &flowcontrolv1.ServiceAccountSubject{Namespace: namespace, Name: a.name},
+			}},
+			ResourceRules: []flowcontrolv1.ResourcePolicyRule{{
+				Verbs: []string{verb}, APIGroups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"*"}, ClusterScope: true,
+			}},
+			NonResourceRules: []flowcontrolv1.NonResourcePolicyRule{{Verbs: []string{verb}, NonResourceURLs: []string{"*"}}},
+		}
+		_, err := client.FlowcontrolV1().FlowSchemas().Create(ctx, &flowcontrolv1.FlowSchema{
+			ObjectMeta: metav1.ObjectMeta{Name: schemaPrefix + a.name + "-" + verb},
+			Spec: flowcontrolv1.FlowSchemaSpec{
+				PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: priorityLevel},
+				MatchingPrecedence:         100, // before those of everybody
+				DistinguisherMethod:        &flowcontrolv1.FlowDistinguisherMethod{Type: flowcontrolv1.FlowDistinguisherMethodByUserType},
+				Rules:                      []flowcontrolv1.PolicyRulesWithSubjects{rule},
+			},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			return fmt.Errorf("have requests counted: %w", err)
+		}
+	}
+	own, err := kubernetes.NewForConfig(a.config)
+	if err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		if _, err := own.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{}); err != nil {
+			return false, nil //nolint:nilerr // the right to it is not there yet
+		}
+		seen, err := requests(ctx, client)
+		return seen[a.name+"-list"] > 0, err
+	})
+}
+
+// schemaPrefix begins the names of the FlowSchemas: it is followed by the account
+// and the verb.
+const schemaPrefix = "bench-"
+
+var dispatched = regexp.MustCompile(`(?m)^apiserver_flowcontrol_dispatched_requests_total\{flow_schema="` + schemaPrefix + `([a-z-]+)".*\} (\S+)$`)
+
+// requests gives how many requests the API server has taken up, by account and
+// verb, as in "ours-create".
+func requests(ctx context.Context, client kubernetes.Interface) (map[string]float64, error) {
+	text, err := client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the API server's metrics: %w", err)
+	}
+	return parseRequests(string(text))
+}
+
+func parseRequests(metrics string) (map[string]float64, error) {
+	counts := map[string]float64{}
+	for _, match := range dispatched.FindAllStringSubmatch(metrics, -1) {
+		count, err := strconv.ParseFloat(match[2], 64)
+		if err != nil {
+			return nil, fmt.Errorf("read the API server's metrics: %w", err)
+		}
+		counts[match[1]] += count
+	}
+	return counts, nil
+}

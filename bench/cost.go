@@ -1,0 +1,117 @@
+package bench
+
+import (
+	"context"
+	"os"
+	"time"
+)
+
+// counters are what has been used so far, by ours and by the floor.
+type counters struct {
+	requests, floorRequests float64 // to the API server, without watches
+	statements, commits     float64
+	cpu, floorCPU           float64 // seconds
+	byVerb                  map[string]float64
+}
+
+// afterwards is how long after its end the costs of work are read: the Job
+// controller, and what a manager does about it, is about a second late.
+const afterwards = 2 * time.Second
+
+// read gives the counters as they are. That of processor time of ours is of the
+// managers, jobapi and MariaDB.
+func (w *world) read(ctx context.Context) (counters, error) {
+	var c counters
+	counts, err := requests(ctx, w.cluster.Client)
+	if err != nil {
+		return c, err
+	}
+	c.byVerb = counts
+	for _, verb := range verbs {
+		if verb != watchVerb {
+			c.requests += counts[oursAccount+"-"+verb]
+			c.floorRequests += counts[floorAccount+"-"+verb]
+		}
+	}
+	if c.statements, c.commits, err = w.statements(ctx); err != nil {
+		return c, err
+	}
+	pids := []int{w.server.Pid(), w.jobapi.Pid()}
+	for _, m := range w.managers {
+		pids = append(pids, m.Pid())
+	}
+	for _, pid := range pids {
+		used, err := cpu(pid)
+		if err != nil {
+			return c, err
+		}
+		c.cpu += used
+	}
+	c.floorCPU, err = cpu(os.Getpid())
+	return c, err
+}
+
+// since gives what was used between two readings.
+func (after counters) since(before counters) (c counters) {
+	c.requests = after.requests - before.requests
+	c.floorRequests = after.floorRequests - before.floorRequests
+	c.statements = after.statements - before.statements
+	c.commits = after.commits - before.commits
+	c.cpu = after.cpu - before.cpu
+	c.floorCPU = after.floorCPU - before.floorCPU
+	c.byVerb = map[string]float64{}
+	for verb, count := range after.byVerb {
+		if more := count - before.byVerb[verb]; more > 0 {
+			c.byVerb[verb] = more
+		}
+	}
+	return c
+}
+
+// during gives what was used while do ran, and a little after.
+func (w *world) during(ctx context.Context, do func() error) (counters, error) {
+	before, err := w.read(ctx)
+	if err != nil {
+		return counters{}, err
+	}
+	if err := do(); err != nil {
+		return counters{}, err
+	}
+	if err := pause(ctx, afterwards); err != nil {
+		return counters{}, err
+	}
+	after, err := w.read(ctx)
+	if err != nil {
+		return counters{}, err
+	}
+	used := after.since(before)
+	return used, w.pods.settle(ctx)
+}
+
+// addCosts adds what all runs of some work have used, of so many tasks each.
+func (b *bench) addCosts(work string, w *world, r race) error {
+	tasks := float64(r.tasks)
+	perTask := func(f func(counters) float64, of []counters) (s sample) {
+		for _, c := range of {
+			s = append(s, f(c)/tasks)
+		}
+		return s
+	}
+	b.add(work, requestsPerTask, "requests", perTask(func(c counters) float64 { return c.requests }, r.oursUsed),
+		perTask(func(c counters) float64 { return c.floorRequests }, r.floorUsed))
+	b.add(work, statementsPerTask, "statements", perTask(func(c counters) float64 { return c.statements }, r.oursUsed), nil)
+	b.add(work, commitsPerTask, "transactions", perTask(func(c counters) float64 { return c.commits }, r.oursUsed), nil)
+	seconds := func(s sample) sample { return s.each(func(v float64) float64 { return v * tasks }) }
+	b.add(work, cpuSeconds, "s", seconds(perTask(func(c counters) float64 { return c.cpu }, r.oursUsed)),
+		seconds(perTask(func(c counters) float64 { return c.floorCPU }, r.floorUsed)))
+	var most float64
+	for _, m := range w.managers {
+		_, peak, err := memory(m.Pid())
+		if err != nil {
+			return err
+		}
+		most = max(most, peak)
+	}
+	b.add(work, memoryPeak, "MiB", only(most), nil)
+	return nil
+}

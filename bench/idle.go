@@ -1,0 +1,44 @@
+package bench
+
+import (
+	"testing"
+	"time"
+)
+
+// measureIdle measures what a manager uses when there is nothing to do.
+func measureIdle(t *testing.T, b *bench) {
+	const work, settle, length = "idle manager", 10 * time.Second, 30 * time.Second
+	w, ctx := newWorld(t)
+	w.startManagers(1)
+	if err := pause(ctx, settle); err != nil {
+		t.Fatal(err)
+	}
+	pid := w.managers[0].Pid()
+	before, err := w.read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usedBefore, err := cpu(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pause(ctx, length); err != nil {
+		t.Fatal(err)
+	}
+	used, err := cpu(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := w.read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, _, err := memory(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.add(work, "SQL statements", "statements/s", only((after.statements-before.statements)/length.Seconds()), nil)
+	b.add(work, "API requests", "requests/s", only((after.requests-before.requests)/length.Seconds()), nil)
+	b.add(work, "processor", "% of a core", only(100*(used-usedBefore)/length.Seconds()), nil)
+	b.add(work, "memory", "MiB", only(now), nil)
+}
