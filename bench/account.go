@@ -42,11 +42,17 @@ const (
 const (
 	priorityLevel = "workload-low"
 	tokenLife     = 24 * time.Hour
-	watchVerb     = "watch"
 )
 
-// verbs are all that there are.
-var verbs = []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", watchVerb}
+// verbs are those of requests that work is done by. Beside them there are watches,
+// and looks whether the API server is there, which go with time, not with work.
+var verbs = []string{"create", "delete", "deletecollection", "get", "list", "patch", "update"}
+
+// Names in place of verbs for what is beside them.
+const (
+	watchVerb = "watch"
+	pingVerb  = "ping"
+)
 
 // newAccount makes an account that may do everything in a namespace.
 func newAccount(t *testing.T, c *cluster.Cluster, namespace, name, dir string) account {
@@ -96,26 +102,8 @@ func (a *account) connect(admin *rest.Config, token string) error {
 
 // count has the API server count the requests of the account, from now on.
 func (a *account) count(ctx context.Context, client kubernetes.Interface, namespace string) error {
-	for _, verb := range verbs {
-		rule := flowcontrolv1.PolicyRulesWithSubjects{
-			Subjects: []flowcontrolv1.Subject{{
-				Kind:           flowcontrolv1.SubjectKindServiceAccount,
-				ServiceAccount: &flowcontrolv1.ServiceAccountSubject{Namespace: namespace, Name: a.name},
-			}},
-			ResourceRules: []flowcontrolv1.ResourcePolicyRule{{
-				Verbs: []string{verb}, APIGroups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"*"}, ClusterScope: true,
-			}},
-			NonResourceRules: []flowcontrolv1.NonResourcePolicyRule{{Verbs: []string{verb}, NonResourceURLs: []string{"*"}}},
-		}
-		_, err := client.FlowcontrolV1().FlowSchemas().Create(ctx, &flowcontrolv1.FlowSchema{
-			ObjectMeta: metav1.ObjectMeta{Name: schemaPrefix + a.name + "-" + verb},
-			Spec: flowcontrolv1.FlowSchemaSpec{
-				PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: priorityLevel},
-				MatchingPrecedence:         100, // before those of everybody
-				DistinguisherMethod:        &flowcontrolv1.FlowDistinguisherMethod{Type: flowcontrolv1.FlowDistinguisherMethodByUserType},
-				Rules:                      []flowcontrolv1.PolicyRulesWithSubjects{rule},
-			},
-		}, metav1.CreateOptions{})
+	for _, verb := range append([]string{watchVerb, pingVerb}, verbs...) {
+		_, err := client.FlowcontrolV1().FlowSchemas().Create(ctx, a.flowSchema(namespace, verb), metav1.CreateOptions{})
 		if err != nil {
 			return fmt.Errorf("have requests counted: %w", err)
 		}
@@ -131,6 +119,30 @@ func (a *account) count(ctx context.Context, client kubernetes.Interface, namesp
 		seen, err := requests(ctx, client)
 		return seen[a.name+"-list"] > 0, err
 	})
+}
+
+// flowSchema is the requests of the account by a verb.
+func (a *account) flowSchema(namespace, verb string) *flowcontrolv1.FlowSchema {
+	rule := flowcontrolv1.PolicyRulesWithSubjects{Subjects: []flowcontrolv1.Subject{{
+		Kind:           flowcontrolv1.SubjectKindServiceAccount,
+		ServiceAccount: &flowcontrolv1.ServiceAccountSubject{Namespace: namespace, Name: a.name},
+	}}}
+	if verb == pingVerb {
+		rule.NonResourceRules = []flowcontrolv1.NonResourcePolicyRule{{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}}}
+	} else {
+		rule.ResourceRules = []flowcontrolv1.ResourcePolicyRule{{
+			Verbs: []string{verb}, APIGroups: []string{"*"}, Resources: []string{"*"}, Namespaces: []string{"*"}, ClusterScope: true,
+		}}
+	}
+	return &flowcontrolv1.FlowSchema{
+		ObjectMeta: metav1.ObjectMeta{Name: schemaPrefix + a.name + "-" + verb},
+		Spec: flowcontrolv1.FlowSchemaSpec{
+			PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: priorityLevel},
+			MatchingPrecedence:         100, // before those of everybody
+			DistinguisherMethod:        &flowcontrolv1.FlowDistinguisherMethod{Type: flowcontrolv1.FlowDistinguisherMethodByUserType},
+			Rules:                      []flowcontrolv1.PolicyRulesWithSubjects{rule},
+		},
+	}
 }
 
 // schemaPrefix begins the names of the FlowSchemas: it is followed by the account

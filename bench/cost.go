@@ -8,7 +8,7 @@ import (
 
 // counters are what has been used so far, by ours and by the floor.
 type counters struct {
-	requests, floorRequests float64 // to the API server, without watches
+	requests, floorRequests float64 // to the API server, by verbs alone
 	statements, commits     float64
 	cpu, floorCPU           float64 // seconds
 	byVerb                  map[string]float64
@@ -28,10 +28,8 @@ func (w *world) read(ctx context.Context) (counters, error) {
 	}
 	c.byVerb = counts
 	for _, verb := range verbs {
-		if verb != watchVerb {
-			c.requests += counts[oursAccount+"-"+verb]
-			c.floorRequests += counts[floorAccount+"-"+verb]
-		}
+		c.requests += counts[oursAccount+"-"+verb]
+		c.floorRequests += counts[floorAccount+"-"+verb]
 	}
 	if c.statements, c.commits, err = w.statements(ctx); err != nil {
 		return c, err

@@ -39,6 +39,8 @@ func measureIdle(t *testing.T, b *bench) {
 	}
 	b.add(work, "SQL statements", "statements/s", only((after.statements-before.statements)/length.Seconds()), nil)
 	b.add(work, "API requests", "requests/s", only((after.requests-before.requests)/length.Seconds()), nil)
+	pings := after.since(before).byVerb[oursAccount+"-"+pingVerb]
+	b.add(work, "looks whether the API server is there", "requests/s", only(pings/length.Seconds()), nil)
 	b.add(work, "processor", "% of a core", only(100*(used-usedBefore)/length.Seconds()), nil)
 	b.add(work, "memory", "MiB", only(now), nil)
 }
