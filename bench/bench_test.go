@@ -58,7 +58,7 @@ func keep(t *testing.T, b *bench, root, out string) {
 		t.Fatal(err)
 	}
 	for _, p := range b.plots {
-		if err := os.WriteFile(filepath.Join(root, "docs", "images", p.file), p.svg(), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(root, "docs", "images", p.file), p.svg(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
