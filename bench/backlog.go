@@ -62,7 +62,7 @@ func measureBacklog(t *testing.T, b *bench) {
 			if floors[size] == nil {
 				floors[size] = took
 			}
-			b.addPercentiles(step.work, fmt.Sprintf("claim of %d", size), "ms", took, floors[size])
+			b.addPercentiles(step.work, fmt.Sprintf("claim of %d", size), took, floors[size])
 			if size == claimSizes[len(claimSizes)-1] {
 				p.curves[0].points = append(p.curves[0].points, point{float64(rows), took.percentile(50)})
 				p.curves[1].points = append(p.curves[1].points, point{float64(rows), took.percentile(99)})

@@ -42,7 +42,7 @@ func measureChain(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	created := w.created()
-	b.addPercentiles(work, "pod's success to next Job", "ms", w.gaps(oursChains, created), w.gaps(floorChains, created))
+	b.addPercentiles(work, "pod's success to next Job", w.gaps(oursChains, created), w.gaps(floorChains, created))
 	if err := b.addCosts(work, w, r); err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"sync"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -68,30 +68,13 @@ func (c client) startMany(ctx context.Context, workflow string, count int) ([]ui
 	return ids, err
 }
 
-// together calls do for each number under count, by the clients at once, and gives
-// the first error.
+// together calls do for each number under count, as many at once as there are
+// clients, and gives the first error.
 func together(count int, do func(i int) error) error {
-	work := make(chan int)
-	go func() {
-		defer close(work)
-		for i := range count {
-			work <- i
-		}
-	}()
-	var (
-		group sync.WaitGroup
-		once  sync.Once
-		first error
-	)
-	for range min(clients, count) {
-		group.Go(func() {
-			for i := range work {
-				if err := do(i); err != nil {
-					once.Do(func() { first = err })
-				}
-			}
-		})
+	var group errgroup.Group
+	group.SetLimit(clients)
+	for i := range count {
+		group.Go(func() error { return do(i) })
 	}
-	group.Wait()
-	return first
+	return group.Wait()
 }

@@ -11,7 +11,7 @@ func measureFanout(t *testing.T, b *bench) {
 	const runs = 3
 	w, ctx := newWorld(t, chain("chain", 1), fan("fan", 500, simulatedJob()))
 	w.startManagers(1)
-	w.warmUp(ctx, "chain", 1)
+	w.warmUp(ctx, 1)
 	if _, err := b.fanOut(ctx, w, "fan", 500, runs); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func measureGrowth(t *testing.T, b *bench) {
 	}
 	w, ctx := newWorld(t, workflows...)
 	w.startManagers(1)
-	w.warmUp(ctx, "chain", 1)
+	w.warmUp(ctx, 1)
 	p := plot{
 		file: "bench-growth.svg", title: "One execution: time per task against its size", x: "tasks of the execution", y: "ms per task",
 		curves: []curve{{name: "jobnetes"}, {name: "bare loop on Jobs"}},

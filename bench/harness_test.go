@@ -118,7 +118,7 @@ func TestTable(t *testing.T) {
 	b := &bench{scenario: "chain"}
 	b.add("chain of 10", "time", "s", sample{0.5, 0.4, 0.7}, only(0.25))
 	b.add("chain of 10", requestsPerTask, "requests", only(1), only(1))
-	b.addPercentiles("chain of 10", "gap", "ms", sample{1, 2, 1234.5}, nil)
+	b.addPercentiles("chain of 10", "gap", sample{1, 2, 1234.5}, nil)
 	b.add("chain of 10", memoryPeak, "MiB", only(60.04), nil)
 	var got strings.Builder
 	if err := writeTable(&got, b.results); err != nil {

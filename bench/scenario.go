@@ -76,10 +76,11 @@ func (b *bench) add(work, metric, unit string, ours, floor sample) {
 	b.results = append(b.results, newResult(b.scenario, work, metric, unit, ours, floor))
 }
 
-// addPercentiles adds the p50 and the p99 of events of both sides.
-func (b *bench) addPercentiles(work, metric, unit string, ours, floor sample) {
+// addPercentiles adds the p50 and the p99 of milliseconds that events of both sides
+// took.
+func (b *bench) addPercentiles(work, metric string, ours, floor sample) {
 	for _, percent := range []float64{50, 99} {
-		r := newResult(b.scenario, work, fmt.Sprintf("%s, p%g", metric, percent), unit, ours.at(percent), floor.at(percent))
+		r := newResult(b.scenario, work, fmt.Sprintf("%s, p%g", metric, percent), "ms", ours.at(percent), floor.at(percent))
 		r.Runs = len(ours)
 		b.results = append(b.results, r)
 	}

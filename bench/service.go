@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,9 +51,10 @@ func startService(t *testing.T, kind, dir string, settings []string) *service {
 	s.log = filepath.Join(dir, fmt.Sprintf("%s-%s.log", kind, s.port))
 	cmd := exec.Command(binary(t), kind)
 	key := "JOBNETES_" + strings.ToUpper(kind)
-	cmd.Env = append(settings,
-		key+"_BIND_ADDRESS=127.0.0.1", key+"_METRICS_PORT="+ports[1],
-		"JOBNETES_JOBAPI_PORT="+s.port, "JOBNETES_JOBAPI_USERNAME="+username, "JOBNETES_JOBAPI_PASSWORD="+password)
+	cmd.Env = slices.Concat(settings, []string{
+		key + "_BIND_ADDRESS=127.0.0.1", key + "_METRICS_PORT=" + ports[1],
+		"JOBNETES_JOBAPI_PORT=" + s.port, "JOBNETES_JOBAPI_USERNAME=" + username, "JOBNETES_JOBAPI_PASSWORD=" + password,
+	})
 	var err error
 	if s.Process, err = machine.Start(cmd, s.log); err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ func measureStart(t *testing.T, b *bench) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.addPercentiles(work, "time", "ms", took, nil)
+	b.addPercentiles(work, "time", took, nil)
 	tasks, err := w.runningTasks(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func (b *bench) flood(ctx context.Context, t *testing.T, work string, ours, floo
 		slog.InfoContext(ctx, "measured", "work", work, "run", n, "of", runs)
 	}
 	b.add(work, "rate", "calls/s", rates[1], rates[0])
-	b.addPercentiles(work, "call", "ms", waits[1], waits[0])
+	b.addPercentiles(work, "call", waits[1], waits[0])
 }
 
 // callFor has all clients call for so long, and gives how long each call took, in
