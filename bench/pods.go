@@ -3,49 +3,83 @@ package bench
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
 // podWatch sees when the pods of Jobs succeed. The floor goes on by it, and
 // times are taken from it: by this machine's clock, when the event came in.
+//
+// It asks for succeeded pods alone. Under load the API server closes watches that
+// are slow: this one goes on at once where it was, and not, as an informer, after a
+// pause that grows to 30 s, by which the floor would be too high.
 type podWatch struct {
+	pods corev1client.PodInterface
+
 	mu        sync.Mutex
 	succeeded map[string]time.Time     // by Job
 	waiting   map[string]chan struct{} // closed when the Job's pod has succeeded
-	tracked   map[string]bool          // pods that the Job controller is not done with
+	tracked   map[string]bool          // succeeded pods that the Job controller is not done with
 }
 
+// succeededPods are those of Jobs.
+var succeededPods = metav1.ListOptions{LabelSelector: batchv1.JobNameLabel, FieldSelector: "status.phase=" + string(corev1.PodSucceeded)}
+
 // watchPods watches the pods of a namespace until ctx ends.
-func watchPods(ctx context.Context, client kubernetes.Interface, namespace string) (*podWatch, error) {
-	w := &podWatch{succeeded: map[string]time.Time{}, waiting: map[string]chan struct{}{}, tracked: map[string]bool{}}
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = batchv1.JobNameLabel }))
-	informer := factory.Core().V1().Pods().Informer()
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { w.see(obj.(*corev1.Pod)) },
-		UpdateFunc: func(_, obj any) { w.see(obj.(*corev1.Pod)) },
-		DeleteFunc: func(obj any) {
-			if pod, ok := obj.(*corev1.Pod); ok {
-				w.forget(pod)
+func watchPods(ctx context.Context, client kubernetes.Interface, namespace string) *podWatch {
+	w := &podWatch{pods: client.CoreV1().Pods(namespace), succeeded: map[string]time.Time{}, waiting: map[string]chan struct{}{}}
+	go func() {
+		version := ""
+		for ctx.Err() == nil {
+			var err error
+			if version, err = w.follow(ctx, version); err != nil && ctx.Err() == nil {
+				slog.InfoContext(ctx, "the watch of pods begins anew", "error", err)
+				_ = pause(ctx, 100*time.Millisecond) // ctx is looked at anyway
 			}
-		},
-	})
+		}
+	}()
+	return w
+}
+
+// follow watches from a version on until the API server closes the watch, and gives
+// the version to go on from. With none it begins with the pods that are there; after
+// an error there is none.
+func (w *podWatch) follow(ctx context.Context, version string) (string, error) {
+	if version == "" {
+		w.mu.Lock()
+		w.tracked = map[string]bool{}
+		w.mu.Unlock()
+	}
+	options := succeededPods
+	options.ResourceVersion, options.AllowWatchBookmarks = version, true
+	watcher, err := w.pods.Watch(ctx, options)
 	if err != nil {
-		return nil, fmt.Errorf("watch pods: %w", err)
+		return "", err
 	}
-	factory.Start(ctx.Done())
-	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
-		return nil, fmt.Errorf("watch pods: %w", context.Cause(ctx))
+	defer watcher.Stop()
+	for event := range watcher.ResultChan() {
+		pod, ok := event.Object.(*corev1.Pod)
+		if !ok {
+			return "", apierrors.FromObject(event.Object)
+		}
+		version = pod.ResourceVersion
+		switch event.Type {
+		case watch.Added, watch.Modified:
+			w.see(pod)
+		case watch.Deleted:
+			w.forget(pod)
+		}
 	}
-	return w, nil
+	return version, nil
 }
 
 func (w *podWatch) see(pod *corev1.Pod) {
@@ -58,7 +92,7 @@ func (w *podWatch) see(pod *corev1.Pod) {
 		delete(w.tracked, pod.Name)
 	}
 	job := pod.Labels[batchv1.JobNameLabel]
-	if _, seen := w.succeeded[job]; seen || pod.Status.Phase != corev1.PodSucceeded {
+	if _, seen := w.succeeded[job]; seen {
 		return
 	}
 	w.succeeded[job] = now

@@ -37,16 +37,14 @@ const scenarioTimeout = 3 * time.Hour
 func newWorld(t *testing.T, workflows ...[]byte) (*world, context.Context) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), scenarioTimeout)
-	t.Cleanup(cancel)
 	w := &world{database: newDatabase(t), t: t, dir: t.TempDir(), cluster: cluster.StartPrivate(t)}
+	t.Cleanup(cancel) // of the watch, before the cluster ends
 	w.cluster.Simulate(t, simulatedNodes, "")
 	w.namespace = w.cluster.Namespace(t)
 	w.ours = newAccount(t, w.cluster.Cluster, w.namespace, oursAccount, w.dir)
 	bare := newAccount(t, w.cluster.Cluster, w.namespace, floorAccount, w.dir)
+	w.pods = watchPods(ctx, w.cluster.Client, w.namespace)
 	var err error
-	if w.pods, err = watchPods(ctx, w.cluster.Client, w.namespace); err != nil {
-		t.Fatal(err)
-	}
 	if w.floor, err = newFloor(bare, w.namespace, w.pods); err != nil {
 		t.Fatal(err)
 	}
