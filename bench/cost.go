@@ -8,10 +8,10 @@ import (
 
 // counters are what has been used so far, by ours and by the floor.
 type counters struct {
-	requests, floorRequests float64 // to the API server, by verbs alone
+	requests, floorRequests float64 // to the API server, by the verbs of work
 	statements, commits     float64
-	cpu, floorCPU           float64 // seconds
-	byVerb                  map[string]float64
+	cpu, floorCPU           float64            // seconds
+	byVerb                  map[string]float64 // requests, as the function requests has them
 }
 
 // afterwards is how long after its end the costs of work are read: the Job
@@ -86,22 +86,25 @@ func (w *world) during(ctx context.Context, do func() error) (counters, error) {
 	return used, w.pods.settle(ctx)
 }
 
-// addCosts adds what all runs of some work have used, of so many tasks each.
+// addCosts adds what a run of some work has used.
 func (b *bench) addCosts(work string, w *world, r race) error {
-	tasks := float64(r.tasks)
-	perTask := func(f func(counters) float64, of []counters) (s sample) {
+	each := func(of []counters, used func(counters) float64) (s sample) {
 		for _, c := range of {
-			s = append(s, f(c)/tasks)
+			s = append(s, used(c))
 		}
 		return s
 	}
-	b.add(work, requestsPerTask, "requests", perTask(func(c counters) float64 { return c.requests }, r.oursUsed),
-		perTask(func(c counters) float64 { return c.floorRequests }, r.floorUsed))
-	b.add(work, statementsPerTask, "statements", perTask(func(c counters) float64 { return c.statements }, r.oursUsed), nil)
-	b.add(work, commitsPerTask, "transactions", perTask(func(c counters) float64 { return c.commits }, r.oursUsed), nil)
-	seconds := func(s sample) sample { return s.each(func(v float64) float64 { return v * tasks }) }
-	b.add(work, cpuSeconds, "s", seconds(perTask(func(c counters) float64 { return c.cpu }, r.oursUsed)),
-		seconds(perTask(func(c counters) float64 { return c.floorCPU }, r.floorUsed)))
+	perTask := func(of []counters, used func(counters) float64) sample {
+		return each(of, used).each(func(total float64) float64 { return total / float64(r.tasks) })
+	}
+	b.add(work, requestsPerTask, "requests",
+		perTask(r.oursUsed, func(c counters) float64 { return c.requests }),
+		perTask(r.floorUsed, func(c counters) float64 { return c.floorRequests }))
+	b.add(work, statementsPerTask, "statements", perTask(r.oursUsed, func(c counters) float64 { return c.statements }), nil)
+	b.add(work, commitsPerTask, "transactions", perTask(r.oursUsed, func(c counters) float64 { return c.commits }), nil)
+	b.add(work, cpuSeconds, "s",
+		each(r.oursUsed, func(c counters) float64 { return c.cpu }),
+		each(r.floorUsed, func(c counters) float64 { return c.floorCPU }))
 	var most float64
 	for _, m := range w.managers {
 		_, peak, err := memory(m.Pid())

@@ -20,7 +20,7 @@ func measureScaling(t *testing.T, b *bench) {
 	for _, managers := range []int{1, 2, 4} {
 		w.startManagers(managers)
 		w.warmUp(ctx, burstSteps)
-		work := fmt.Sprintf("burst, %d managers", managers)
+		work := fmt.Sprintf("burst, managers: %d", managers)
 		var ids []uint64
 		ours := func(ctx context.Context) (float64, error) {
 			took, some, err := w.execute(ctx, "chain", burstExecutions)
