@@ -53,6 +53,9 @@ func measureBacklog(t *testing.T, b *bench) {
 		if err := d.insertExecutions(ctx, step.finished, step.queued); err != nil {
 			t.Fatal(err)
 		}
+		if err := d.flush(ctx); err != nil {
+			t.Fatal(err)
+		}
 		rows += step.finished + step.queued
 		for _, size := range claimSizes {
 			took, err := d.timeClaims(ctx, store, size)
@@ -118,6 +121,32 @@ func (d *database) insertExecutions(ctx context.Context, finished, queued int) e
 		}
 	}
 	return nil
+}
+
+// flush gives the server two minutes to write to its disk what was inserted. It would
+// do so later, at the expense of the claims.
+func (d *database) flush(ctx context.Context) error {
+	const (
+		clean = 100 // pages: some change all the time
+		looks = 120 // one each second
+	)
+	if err := d.do(ctx, "SET GLOBAL innodb_max_dirty_pages_pct = 0"); err != nil {
+		return err
+	}
+	for range looks {
+		var name string
+		var dirty int
+		if err := d.row(ctx, "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'", nil, &name, &dirty); err != nil {
+			return err
+		}
+		if dirty <= clean {
+			break
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return fmt.Errorf("%d pages are not written yet: %w", dirty, err)
+		}
+	}
+	return d.do(ctx, "SET GLOBAL innodb_max_dirty_pages_pct = DEFAULT")
 }
 
 // timeClaims gives how long claims of so many executions take, in milliseconds: what
