@@ -60,14 +60,15 @@ func cancelled(tx *gorm.DB, executionID uint64) error {
 }
 
 // ClaimCancelled returns leases of executions that are to be cancelled, at most
-// limit, the first that were asked for first: those that owner holds, and those that
-// nobody holds, or whose lease has run out, which it leases to owner until that time.
-// What it costs does not depend on how many have ended: no request is left of those.
-func (s *Store) ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]Lease, error) {
+// limit, the first that were asked for first: those that by holds, and those that
+// nobody holds, or whose lease has run out, and that by may claim, which it leases
+// until that time. What it costs does not depend on how many have ended: no request
+// is left of those.
+func (s *Store) ClaimCancelled(ctx context.Context, by Claimant, now, until time.Time, limit int) ([]Lease, error) {
 	var found []WorkflowExecution
-	err := s.db.WithContext(ctx).Select("id, lease_owner, lease_epoch, lease_until").
-		Where("cancel_requested_at IS NOT NULL AND (lease_owner = ? OR wake_at <= ?)", owner, micros(now)).
-		Order("cancel_requested_at").Limit(limit).Find(&found).Error
+	err := s.db.WithContext(ctx).Raw("SELECT e.id, e.lease_owner, e.lease_epoch, e.lease_until FROM workflow_executions e"+notElsewhere(s.db)+
+		" WHERE e.cancel_requested_at IS NOT NULL AND (e.lease_owner = @owner OR e.wake_at <= @now AND x.id IS NULL) ORDER BY e.cancel_requested_at LIMIT @limit",
+		map[string]any{"owner": by.Owner, "namespace": by.Namespace, "now": micros(now), "limit": limit}).Scan(&found).Error
 	if err != nil {
 		return nil, translate(err, "look for executions to cancel")
 	}
@@ -76,12 +77,12 @@ func (s *Store) ClaimCancelled(ctx context.Context, owner string, now, until tim
 		free   []uint64
 	)
 	for _, e := range found {
-		if e.LeaseOwner != nil && *e.LeaseOwner == owner {
-			leases = append(leases, Lease{ExecutionID: e.ID, Owner: owner, Epoch: e.LeaseEpoch, Until: *e.LeaseUntil})
+		if e.LeaseOwner != nil && *e.LeaseOwner == by.Owner {
+			leases = append(leases, Lease{ExecutionID: e.ID, Owner: by.Owner, Epoch: e.LeaseEpoch, Until: *e.LeaseUntil})
 		} else {
 			free = append(free, e.ID)
 		}
 	}
-	taken, err := s.claimThese(ctx, owner, free, now, until)
+	taken, err := s.claimThese(ctx, by, free, now, until)
 	return append(leases, taken...), err
 }

@@ -74,11 +74,11 @@ func TestClaimCancelled(t *testing.T) {
 		until := now.Add(time.Minute)
 		w := s.workflow(t)
 		held := s.execution(t, w)
-		if leases, err := s.ClaimScheduled(ctx, "m1", now, until, 1); err != nil || len(leases) != 1 {
+		if leases, err := s.ClaimScheduled(ctx, by("m1"), now, until, 1); err != nil || len(leases) != 1 {
 			t.Fatalf("Claim: %v, %v", leases, err)
 		}
 		free, other := s.execution(t, w), s.execution(t, w)
-		if none, err := s.ClaimCancelled(ctx, "m1", now, until, 10); err != nil || len(none) != 0 {
+		if none, err := s.ClaimCancelled(ctx, by("m1"), now, until, 10); err != nil || len(none) != 0 {
 			t.Fatalf("without a request: %v, %v", none, err)
 		}
 		for i, id := range []uint64{held, free} {
@@ -99,7 +99,7 @@ func TestClaimCancelled(t *testing.T) {
 			{"after the lease", "m2", until, 10, []Lease{{ExecutionID: held, Owner: "m2", Epoch: 2, Until: later}, {ExecutionID: free, Owner: "m2", Epoch: 1, Until: later}}},
 			{"nobody's any more", "m1", now, 10, nil},
 		} {
-			got, err := s.ClaimCancelled(ctx, tc.owner, tc.now, later, tc.limit)
+			got, err := s.ClaimCancelled(ctx, by(tc.owner), tc.now, later, tc.limit)
 			if err != nil || len(got) != len(tc.want) {
 				t.Fatalf("%s: %v, %v, want %v", tc.name, got, err, tc.want)
 			}

@@ -20,7 +20,7 @@ func TestClaimOrder(t *testing.T) {
 		s.exec(t, "UPDATE workflow_executions SET priority = ? WHERE id = ?", 7, high)
 		var got []uint64
 		for range 4 {
-			leases, err := s.ClaimScheduled(t.Context(), "m1", now, now.Add(time.Minute), 1)
+			leases, err := s.ClaimScheduled(t.Context(), by("m1"), now, now.Add(time.Minute), 1)
 			if err != nil || len(leases) != 1 {
 				t.Fatalf("%+v, %v", leases, err)
 			}
@@ -43,10 +43,10 @@ func TestTakeovers(t *testing.T) {
 		next := func(owner string) Lease {
 			t.Helper()
 			at = at.Add(time.Hour)
-			if none, err := s.ClaimScheduled(ctx, owner, at, at.Add(time.Minute), 10); err != nil || len(none) != 0 {
+			if none, err := s.ClaimScheduled(ctx, by(owner), at, at.Add(time.Minute), 10); err != nil || len(none) != 0 {
 				t.Fatalf("ClaimScheduled: %+v, %v", none, err)
 			}
-			leases, err := s.ClaimRunning(ctx, owner, at, at.Add(time.Minute), 10)
+			leases, err := s.ClaimRunning(ctx, by(owner), at, at.Add(time.Minute), 10)
 			if err != nil || len(leases) != 1 {
 				t.Fatalf("ClaimRunning: %+v, %v", leases, err)
 			}
@@ -92,7 +92,7 @@ func TestRelease(t *testing.T) {
 		for range 3 {
 			s.execution(t, w)
 		}
-		leases, err := s.ClaimScheduled(ctx, "m1", now, now.Add(time.Minute), 10)
+		leases, err := s.ClaimScheduled(ctx, by("m1"), now, now.Add(time.Minute), 10)
 		if err != nil || len(leases) != 3 {
 			t.Fatalf("%+v, %v", leases, err)
 		}
@@ -103,7 +103,7 @@ func TestRelease(t *testing.T) {
 		if err := s.Release(ctx, []Lease{leases[0], old, other}, now); err != nil {
 			t.Fatal(err)
 		}
-		free, err := s.ClaimScheduled(ctx, "m2", now, now.Add(time.Minute), 10)
+		free, err := s.ClaimScheduled(ctx, by("m2"), now, now.Add(time.Minute), 10)
 		if err != nil || len(free) != 1 || free[0].ExecutionID != leases[0].ExecutionID || free[0].Epoch != leases[0].Epoch+1 {
 			t.Errorf("free are %+v, %v, want the first", free, err)
 		}
@@ -124,7 +124,7 @@ func TestDue(t *testing.T) {
 		ctx := t.Context()
 		look := func(want Due) {
 			t.Helper()
-			if d, err := s.Due(ctx, "m1", now, now.Add(-time.Minute)); err != nil || d != want {
+			if d, err := s.Due(ctx, by("m1"), now, now.Add(-time.Minute)); err != nil || d != want {
 				t.Errorf("%+v, %v, want %+v", d, err, want)
 			}
 		}
@@ -209,15 +209,17 @@ func TestClaimReadsFewRows(t *testing.T) {
 			most  int
 			run   func(s *Store) error
 		}{
-			"Due": {"", 3 * DueLimit, func(s *Store) error {
-				d, err := s.Due(t.Context(), "m1", now, now)
+			"Due": {"", 4 * DueLimit, func(s *Store) error {
+				d, err := s.Due(t.Context(), by("m1"), now, now)
 				if d.Running < 10 || d.Scheduled != DueLimit {
 					t.Errorf("%+v is due", d)
 				}
 				return err
 			}},
-			"ClaimRunning":   {"workflow_executions_takeover", 20, func(s *Store) error { return claims(s.ClaimRunning(t.Context(), "m1", now, now.Add(time.Hour), 5)) }},
-			"ClaimScheduled": {"workflow_executions_queue", 20, func(s *Store) error { return claims(s.ClaimScheduled(t.Context(), "m1", now, now.Add(time.Hour), 5)) }},
+			"ClaimRunning": {"workflow_executions_takeover", 40, func(s *Store) error { return claims(s.ClaimRunning(t.Context(), by("m1"), now, now.Add(time.Hour), 5)) }},
+			"ClaimScheduled": {"workflow_executions_queue", 20, func(s *Store) error {
+				return claims(s.ClaimScheduled(t.Context(), by("m1"), now, now.Add(time.Hour), 5))
+			}},
 		}
 		for name, tc := range cases {
 			n := rowsRead(t, s, tc.run)

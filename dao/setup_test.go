@@ -71,7 +71,7 @@ func (s bundle) execution(t *testing.T, workflowID uint64) uint64 {
 func (s bundle) claimed(t *testing.T) (Lease, *WorkflowExecution) {
 	t.Helper()
 	id := s.execution(t, s.workflow(t))
-	leases, err := s.ClaimScheduled(t.Context(), "m1", now, now.Add(time.Minute), 10)
+	leases, err := s.ClaimScheduled(t.Context(), by("m1"), now, now.Add(time.Minute), 10)
 	if err != nil || len(leases) != 1 {
 		t.Fatalf("Claim: %v, %v", leases, err)
 	}
@@ -139,3 +139,6 @@ func count(t *testing.T, s bundle, table string) int64 {
 	}
 	return n
 }
+
+// by is a claimant of the namespace "ns".
+func by(owner string) Claimant { return Claimant{Owner: owner, Namespace: "ns"} }

@@ -53,7 +53,7 @@ func (s *Store) GrantSlots(ctx context.Context, limits JobLimits, now time.Time)
 
 // freeSlots returns how many more Jobs may run. Tasks that end give their slots
 // back by that alone. Jobs that a manager without a limit has created count for the
-// whole database at once, and for a namespace when CountTasks says which it is.
+// whole database at once, and for a namespace when a manager with one has taken them up.
 func freeSlots(tx *gorm.DB, limits JobLimits) (int, error) {
 	var used struct{ Everywhere, Here int }
 	err := tx.Raw("SELECT COUNT(*) AS everywhere, COUNT(CASE WHEN namespace = ? THEN 1 END) AS here FROM task_executions WHERE slot = ? AND status = ?",
@@ -90,20 +90,4 @@ func (s *Store) GrantedTasks(ctx context.Context, namespace string) ([]Grant, er
 		Where("slot = ? AND status = ? AND namespace = ? AND job_uid IS NULL", SlotGranted, TaskRunning, namespace).
 		Order("queue_rank, workflow_execution_id, id").Find(&grants).Error
 	return grants, translate(err, "list the tasks with slots in namespace %q", namespace)
-}
-
-// CountTasks has the limits on running Jobs count an execution's running tasks
-// that were started, or whose Jobs were created, by a manager that knew no limits:
-// those with a Job get a slot, free or not, and the others wait for one, in
-// namespace. ErrConflict if l is no longer in force, or there are no such tasks.
-func (s *Store) CountTasks(ctx context.Context, l Lease, namespace string, now time.Time) error {
-	res := s.db.WithContext(ctx).Exec("UPDATE task_executions SET slot = CASE WHEN job_uid IS NULL THEN 0 ELSE 1 END, namespace = ?, updated_at = ?, "+
-		"queue_rank = (SELECT e.queue_rank FROM workflow_executions e WHERE e.id = ?) "+
-		"WHERE workflow_execution_id = ? AND task_type = 'kube-job' AND status = ? AND (slot IS NULL OR slot = 0 AND (job_uid IS NOT NULL OR namespace <> ?)) "+
-		"AND EXISTS (SELECT 1 FROM workflow_executions e WHERE e.id = ? AND e.lease_owner = ? AND e.lease_epoch = ?)",
-		namespace, micros(now), l.ExecutionID, l.ExecutionID, TaskRunning, namespace, l.ExecutionID, l.Owner, l.Epoch)
-	if res.Error == nil && res.RowsAffected == 0 {
-		res.Error = ErrConflict
-	}
-	return translate(res.Error, "count the running tasks of execution %d", l.ExecutionID)
 }

@@ -1,7 +1,6 @@
 package dao
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,7 +16,7 @@ func (s bundle) waitingFor(t *testing.T, workflowID uint64, priority int32, name
 	if err != nil {
 		t.Fatal(err)
 	}
-	leases, err := s.ClaimScheduled(t.Context(), "m1", now, now.Add(time.Minute), 10)
+	leases, err := s.ClaimScheduled(t.Context(), by("m1"), now, now.Add(time.Minute), 10)
 	if err != nil || len(leases) != 1 {
 		t.Fatalf("Claim: %v, %v", leases, err)
 	}
@@ -164,38 +163,6 @@ func TestGrantSlotsAtOnce(t *testing.T) {
 	})
 }
 
-// A limit that comes later counts what runs already.
-func TestCountTasks(t *testing.T) {
-	onEach(t, func(t *testing.T, s bundle) {
-		l, tasks := s.waitingFor(t, s.workflow(t), 3, "old", 5)
-		uncounted, launched, elsewhere, loose := tasks[0], tasks[1], tasks[2], tasks[3]
-		s.exec(t, "UPDATE task_executions SET slot = NULL, namespace = '', queue_rank = 0, job_uid = 'a' WHERE id = ?", uncounted.ID)
-		s.exec(t, "UPDATE task_executions SET namespace = 'ns', job_uid = 'b' WHERE id = ?", launched.ID)
-		s.exec(t, "UPDATE task_executions SET slot = NULL, namespace = '', queue_rank = 0 WHERE id = ?", loose.ID)
-		s.end(t, tasks[4])
-		stale := l
-		stale.Epoch++
-		if err := s.CountTasks(t.Context(), stale, "ns", now); !errors.Is(err, ErrConflict) {
-			t.Errorf("without the lease: %v, want ErrConflict", err)
-		}
-		if err := s.CountTasks(t.Context(), l, "ns", now); err != nil {
-			t.Fatal(err)
-		}
-		if got := s.slots(t, tasks); !slices.Equal(got, []int{1, 1, 0, 0, 0}) {
-			t.Errorf("slots %v", got)
-		}
-		for _, task := range []*TaskExecution{uncounted, launched, elsewhere, loose} {
-			row, err := s.Task(t.Context(), task.ID)
-			if err != nil || row.Namespace != "ns" || row.QueueRank != -3 {
-				t.Errorf("task %s: namespace %q, queue rank %d, %v", task.TaskName, row.Namespace, row.QueueRank, err)
-			}
-		}
-		if err := s.CountTasks(t.Context(), l, "ns", now); !errors.Is(err, ErrConflict) {
-			t.Errorf("again: %v, want ErrConflict: there are none left", err)
-		}
-	})
-}
-
 func TestClaimInTurn(t *testing.T) {
 	onEach(t, func(t *testing.T, s bundle) {
 		w := s.workflow(t)
@@ -214,7 +181,7 @@ func TestClaimInTurn(t *testing.T) {
 		}
 		claim := func(ahead, limit int, want ...string) {
 			t.Helper()
-			leases, err := s.ClaimInTurn(t.Context(), "m1", "ns", now, now.Add(time.Minute), ahead, limit)
+			leases, err := s.ClaimInTurn(t.Context(), by("m1"), now, now.Add(time.Minute), ahead, limit)
 			var got, ids []uint64
 			for _, l := range leases {
 				got = append(got, l.ExecutionID)
@@ -233,11 +200,11 @@ func TestClaimInTurn(t *testing.T) {
 		claim(100, 1, "old")  // the first only
 		claim(6, 10, "young") // higher, high, two tasks, old, young
 		claim(100, 10, "low") // fewer wait
-		if leases, err := s.ClaimRunning(t.Context(), "m2", now, now.Add(time.Minute), 10); err != nil || len(leases) != 0 {
+		if leases, err := s.ClaimRunning(t.Context(), by("m2"), now, now.Add(time.Minute), 10); err != nil || len(leases) != 0 {
 			t.Errorf("ClaimRunning before a lease's end: %v, %v", leases, err)
 		}
 		later := now.Add(2 * time.Minute)
-		if leases, err := s.ClaimRunning(t.Context(), "m2", later, later.Add(time.Minute), 10); err != nil || len(leases) != 2 {
+		if leases, err := s.ClaimRunning(t.Context(), by("m2"), later, later.Add(time.Minute), 10); err != nil || len(leases) != 2 {
 			t.Errorf("ClaimRunning after their leases' end: %v, %v; want the two that run", leases, err)
 		}
 	})

@@ -61,17 +61,19 @@ type TaskExecution struct {
 	EndedAt     *time.Time
 	ElapsedSec  uint32 // rounded up, as in the original
 	// Slot says whether a limit on running Jobs lets the Job run: SlotWaiting,
-	// SlotGranted, or nil: no limit counts it. Namespace and QueueRank, the negative
-	// of the execution's priority, are for that.
+	// SlotGranted, or nil: no limit counts it. QueueRank, the negative of the
+	// execution's priority, is for that.
 	Slot      *uint8
-	Namespace string
 	QueueRank int32
+	// Namespace is where the Job is, or will be; kube-job only. Empty in rows of the
+	// build before.
+	Namespace string
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
 
 // Waits says whether the task's Job waits for its turn, by a limit on running Jobs.
-// (A manager that knows no limit may have created the Job regardless.)
+// (A manager of the build before may have created the Job regardless.)
 func (t *TaskExecution) Waits() bool {
 	return t.Status == TaskRunning && t.JobUID == nil && t.Slot != nil && *t.Slot == SlotWaiting
 }

@@ -93,7 +93,7 @@ func TestCommitIsFenced(t *testing.T) {
 	onEach(t, func(t *testing.T, s bundle) {
 		ctx := t.Context()
 		old, e := s.claimed(t)
-		if _, err := s.ClaimScheduled(ctx, "m2", now.Add(time.Hour), now.Add(2*time.Hour), 1); err != nil {
+		if _, err := s.ClaimScheduled(ctx, by("m2"), now.Add(time.Hour), now.Add(2*time.Hour), 1); err != nil {
 			t.Fatal(err)
 		}
 		at := now

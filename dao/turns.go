@@ -18,10 +18,10 @@ func (t turn) compare(o turn) int {
 }
 
 // ClaimInTurn takes scheduled executions that are free since due, or before, at most
-// limit of them, and leases them to owner until that time: of all tasks that wait for a slot in the namespace and all
-// executions that are still to begin, in their order, only the first ahead are
-// taken up, so that others wait in the database.
-func (s *Store) ClaimInTurn(ctx context.Context, owner, namespace string, due, until time.Time, ahead, limit int) ([]Lease, error) {
+// limit of them, and leases them until that time: of all tasks that wait for a slot in
+// by's namespace and all executions that are still to begin, in their order, only the
+// first ahead are taken up, so that others wait in the database.
+func (s *Store) ClaimInTurn(ctx context.Context, by Claimant, due, until time.Time, ahead, limit int) ([]Lease, error) {
 	db := s.db.WithContext(ctx)
 	var waiting, scheduled []turn
 	// In this order, so that one that begins in between is counted twice, not never.
@@ -30,7 +30,7 @@ func (s *Store) ClaimInTurn(ctx context.Context, owner, namespace string, due, u
 	if err != nil {
 		return nil, translate(err, "look for scheduled executions")
 	}
-	err = waitingTasks(db, namespace).Select("queue_rank, workflow_execution_id AS id").Limit(ahead).Find(&waiting).Error
+	err = waitingTasks(db, by.Namespace).Select("queue_rank, workflow_execution_id AS id").Limit(ahead).Find(&waiting).Error
 	if err != nil {
 		return nil, translate(err, "look for tasks that wait for a slot")
 	}
@@ -47,5 +47,5 @@ func (s *Store) ClaimInTurn(ctx context.Context, owner, namespace string, due, u
 			ids = append(ids, t.ID)
 		}
 	}
-	return s.claimThese(ctx, owner, ids, due, until)
+	return s.claimThese(ctx, by, ids, due, until)
 }

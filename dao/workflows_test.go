@@ -127,7 +127,7 @@ func TestExecutionInsertedBySQL(t *testing.T) {
 		id := s.workflow(t)
 		s.exec(t, "INSERT INTO workflow_executions (workflow_id, name) VALUES (?, 'by-sql')", id)
 		at := time.Now()
-		leases, err := s.ClaimScheduled(t.Context(), "m1", at, at.Add(time.Minute), 10)
+		leases, err := s.ClaimScheduled(t.Context(), by("m1"), at, at.Add(time.Minute), 10)
 		if err != nil || len(leases) != 1 {
 			t.Fatalf("Claim: %v, %v", leases, err)
 		}

@@ -145,7 +145,7 @@ type mover struct {
 
 func claim(t testing.TB, store *dao.Store, executionID uint64) *mover {
 	t.Helper()
-	leases, err := store.ClaimScheduled(t.Context(), "manager-1", start.Add(time.Second), start.Add(time.Hour), 100)
+	leases, err := store.ClaimScheduled(t.Context(), dao.Claimant{Owner: "manager-1"}, start.Add(time.Second), start.Add(time.Hour), 100)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (m *Manager) findCancelled(ctx context.Context) {
 	pass, cancel := context.WithTimeout(pass, passTimeout)
 	defer cancel()
 	now := m.cfg.Now()
-	leases, err := m.store.ClaimCancelled(pass, m.cfg.Owner, now, now.Add(m.cfg.Lease), cancelBatch)
+	leases, err := m.store.ClaimCancelled(pass, m.claimant(), now, now.Add(m.cfg.Lease), cancelBatch)
 	if err != nil && ctx.Err() == nil {
 		m.log.ErrorContext(ctx, "looking for executions to cancel failed, trying again", "error", err)
 	}

@@ -82,7 +82,7 @@ func (m *mocked) isCancelled(t *testing.T, err error) *gomock.Call {
 }
 
 func (m *mocked) finds(leases ...dao.Lease) {
-	m.store.EXPECT().ClaimCancelled(gomock.Any(), "m1", m.now, m.now.Add(m.cfg.Lease), cancelBatch).Return(leases, nil)
+	m.store.EXPECT().ClaimCancelled(gomock.Any(), m.claimant(), m.now, m.now.Add(m.cfg.Lease), cancelBatch).Return(leases, nil)
 }
 
 // A manager that is full takes up what is to be cancelled nevertheless.

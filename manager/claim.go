@@ -49,7 +49,7 @@ func (m *Manager) claimDue(ctx context.Context) (more bool) {
 	pass, cancel := context.WithTimeout(pass, passTimeout)
 	defer cancel()
 	now := m.cfg.Now()
-	d, err := m.store.Due(pass, m.cfg.Owner, now, now.Add(-m.cfg.Lease))
+	d, err := m.store.Due(pass, m.claimant(), now, now.Add(-m.cfg.Lease))
 	if err != nil {
 		m.claimFailed(ctx, err)
 		return false
@@ -76,7 +76,7 @@ func (m *Manager) claimDue(ctx context.Context) (more bool) {
 
 // claim takes at most limit executions that wait since then, or before, and returns
 // how many they were.
-func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error), since time.Time, limit int) int {
+func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error), since time.Time, limit int) int {
 	limit = min(limit, m.cfg.MaxExecutions-m.count())
 	if limit <= 0 {
 		return 0
@@ -85,7 +85,7 @@ func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, owne
 	defer done()
 	pass, cancel := context.WithTimeout(pass, passTimeout)
 	defer cancel()
-	leases, err := from(pass, m.cfg.Owner, since, m.cfg.Now().Add(m.cfg.Lease), limit)
+	leases, err := from(pass, m.claimant(), since, m.cfg.Now().Add(m.cfg.Lease), limit)
 	if err != nil {
 		m.claimFailed(ctx, err)
 		return 0
@@ -97,6 +97,11 @@ func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, owne
 		m.handBack(ctx, leases)
 	}
 	return len(leases)
+}
+
+// claimant is this manager as claims know it.
+func (m *Manager) claimant() dao.Claimant {
+	return dao.Claimant{Owner: m.cfg.Owner, Namespace: m.cfg.Namespace}
 }
 
 // claimFailed logs an error. A pass that timed out is one, too; one cut off by the

@@ -274,9 +274,9 @@ func TestMaxExecutions(t *testing.T) {
 	t.Parallel()
 	m := newMocked(t)
 	m.cfg.MaxExecutions = 3 // and holds one
-	m.store.EXPECT().Due(gomock.Any(), "m1", gomock.Any(), gomock.Any()).Times(2).Return(dao.Due{Running: 9, Scheduled: 9}, nil)
-	m.store.EXPECT().ClaimRunning(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 2).Return([]dao.Lease{{ExecutionID: 2, Owner: "m1"}}, nil)
-	m.store.EXPECT().ClaimScheduled(gomock.Any(), "m1", gomock.Any(), gomock.Any(), 1).Return([]dao.Lease{{ExecutionID: 3, Owner: "m1"}}, nil)
+	m.store.EXPECT().Due(gomock.Any(), m.claimant(), gomock.Any(), gomock.Any()).Times(2).Return(dao.Due{Running: 9, Scheduled: 9}, nil)
+	m.store.EXPECT().ClaimRunning(gomock.Any(), m.claimant(), gomock.Any(), gomock.Any(), 2).Return([]dao.Lease{{ExecutionID: 2, Owner: "m1"}}, nil)
+	m.store.EXPECT().ClaimScheduled(gomock.Any(), m.claimant(), gomock.Any(), gomock.Any(), 1).Return([]dao.Lease{{ExecutionID: 3, Owner: "m1"}}, nil)
 	m.poll(t.Context())
 	m.poll(t.Context()) // full: no claim is expected
 }
@@ -388,7 +388,7 @@ func TestAbortedJobsAreDeleted(t *testing.T) {
 		await(t, "the Job's launch", func() bool { return w.task(t, id, "a").JobUID != nil })
 		stop()
 		now := time.Now()
-		leases, err := w.ClaimRunning(t.Context(), "by hand", now, now.Add(time.Minute), 1)
+		leases, err := w.ClaimRunning(t.Context(), dao.Claimant{Owner: "by hand", Namespace: w.ns}, now, now.Add(time.Minute), 1)
 		if err != nil || len(leases) != 1 {
 			t.Fatalf("Claim: %v, %v", leases, err)
 		}
@@ -417,16 +417,16 @@ func TestHangingDatabaseIsLogged(t *testing.T) {
 		want string
 	}{
 		"claim": {func(m *mocked, ctx context.Context) {
-			m.store.EXPECT().ClaimScheduled(gomock.Any(), "m1", gomock.Any(), gomock.Any(), claimBatch).
-				DoAndReturn(func(ctx context.Context, _ string, _, _ time.Time, _ int) ([]dao.Lease, error) {
+			m.store.EXPECT().ClaimScheduled(gomock.Any(), m.claimant(), gomock.Any(), gomock.Any(), claimBatch).
+				DoAndReturn(func(ctx context.Context, _ dao.Claimant, _, _ time.Time, _ int) ([]dao.Lease, error) {
 					<-ctx.Done()
 					return nil, ctx.Err()
 				})
 			m.claim(ctx, m.store.ClaimScheduled, m.now, claimBatch)
 		}, "claiming failed"},
 		"look": {func(m *mocked, ctx context.Context) {
-			m.store.EXPECT().Due(gomock.Any(), "m1", gomock.Any(), gomock.Any()).
-				DoAndReturn(func(ctx context.Context, _ string, _, _ time.Time) (dao.Due, error) {
+			m.store.EXPECT().Due(gomock.Any(), m.claimant(), gomock.Any(), gomock.Any()).
+				DoAndReturn(func(ctx context.Context, _ dao.Claimant, _, _ time.Time) (dao.Due, error) {
 					<-ctx.Done()
 					return dao.Due{}, ctx.Err()
 				})

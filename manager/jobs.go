@@ -52,14 +52,14 @@ type Jobs interface {
 type Store interface {
 	// Ping asks the database whether it answers and takes writes, as Jobs.Ping does.
 	Ping(ctx context.Context) error
-	Due(ctx context.Context, owner string, now, alive time.Time) (dao.Due, error)
-	ClaimRunning(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error)
-	ClaimScheduled(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error)
-	ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error)
-	ClaimInTurn(ctx context.Context, owner, namespace string, due, until time.Time, ahead, limit int) ([]dao.Lease, error)
+	Due(ctx context.Context, by dao.Claimant, now, alive time.Time) (dao.Due, error)
+	ClaimRunning(ctx context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error)
+	ClaimScheduled(ctx context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error)
+	ClaimCancelled(ctx context.Context, by dao.Claimant, now, until time.Time, limit int) ([]dao.Lease, error)
+	ClaimInTurn(ctx context.Context, by dao.Claimant, due, until time.Time, ahead, limit int) ([]dao.Lease, error)
 	GrantSlots(ctx context.Context, limits dao.JobLimits, now time.Time) (int, error)
 	GrantedTasks(ctx context.Context, namespace string) ([]dao.Grant, error)
-	CountTasks(ctx context.Context, l dao.Lease, namespace string, now time.Time) error
+	TakeTasks(ctx context.Context, l dao.Lease, namespace string, limited bool, tasks int, now time.Time) error
 	Renew(ctx context.Context, owner string, until time.Time) ([]dao.Lease, error)
 	Heartbeat(ctx context.Context, m dao.Manager) error
 	Release(ctx context.Context, leases []dao.Lease, now time.Time) error

@@ -168,7 +168,7 @@ func (e *endless) names() []string {
 // living says how many managers there are.
 func (w *world) living(t *testing.T) int {
 	t.Helper()
-	d, err := w.Due(t.Context(), "nobody", time.Now(), time.Now().Add(-time.Minute))
+	d, err := w.Due(t.Context(), dao.Claimant{Owner: "nobody", Namespace: w.ns}, time.Now(), time.Now().Add(-time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,9 +264,9 @@ func TestLeftToOthers(t *testing.T) {
 		m.hold(dao.Lease{ExecutionID: id + 2, Owner: "m1", Epoch: 1})
 	}
 	waiting := m.now.Add(m.cfg.PollInterval)
-	m.store.EXPECT().Due(gomockAny, "m1", gomockAny, gomockAny).AnyTimes().Return(dao.Due{Running: 1, Others: 1}, nil)
-	m.store.EXPECT().ClaimRunning(gomockAny, "m1", gomockAny, gomockAny, claimBatch).AnyTimes().
-		DoAndReturn(func(_ context.Context, _ string, due, _ time.Time, _ int) ([]dao.Lease, error) {
+	m.store.EXPECT().Due(gomockAny, m.claimant(), gomockAny, gomockAny).AnyTimes().Return(dao.Due{Running: 1, Others: 1}, nil)
+	m.store.EXPECT().ClaimRunning(gomockAny, m.claimant(), gomockAny, gomockAny, claimBatch).AnyTimes().
+		DoAndReturn(func(_ context.Context, _ dao.Claimant, due, _ time.Time, _ int) ([]dao.Lease, error) {
 			if waiting.After(due) {
 				return nil, nil
 			}

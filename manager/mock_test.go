@@ -209,63 +209,63 @@ func (m *MockStore) EXPECT() *MockStoreMockRecorder {
 }
 
 // ClaimCancelled mocks base method.
-func (m *MockStore) ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
+func (m *MockStore) ClaimCancelled(ctx context.Context, by dao.Claimant, now, until time.Time, limit int) ([]dao.Lease, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "ClaimCancelled", ctx, owner, now, until, limit)
+	ret := m.ctrl.Call(m, "ClaimCancelled", ctx, by, now, until, limit)
 	ret0, _ := ret[0].([]dao.Lease)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // ClaimCancelled indicates an expected call of ClaimCancelled.
-func (mr *MockStoreMockRecorder) ClaimCancelled(ctx, owner, now, until, limit interface{}) *gomock.Call {
+func (mr *MockStoreMockRecorder) ClaimCancelled(ctx, by, now, until, limit interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimCancelled", reflect.TypeOf((*MockStore)(nil).ClaimCancelled), ctx, owner, now, until, limit)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimCancelled", reflect.TypeOf((*MockStore)(nil).ClaimCancelled), ctx, by, now, until, limit)
 }
 
 // ClaimInTurn mocks base method.
-func (m *MockStore) ClaimInTurn(ctx context.Context, owner, namespace string, due, until time.Time, ahead, limit int) ([]dao.Lease, error) {
+func (m *MockStore) ClaimInTurn(ctx context.Context, by dao.Claimant, due, until time.Time, ahead, limit int) ([]dao.Lease, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "ClaimInTurn", ctx, owner, namespace, due, until, ahead, limit)
+	ret := m.ctrl.Call(m, "ClaimInTurn", ctx, by, due, until, ahead, limit)
 	ret0, _ := ret[0].([]dao.Lease)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // ClaimInTurn indicates an expected call of ClaimInTurn.
-func (mr *MockStoreMockRecorder) ClaimInTurn(ctx, owner, namespace, due, until, ahead, limit interface{}) *gomock.Call {
+func (mr *MockStoreMockRecorder) ClaimInTurn(ctx, by, due, until, ahead, limit interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimInTurn", reflect.TypeOf((*MockStore)(nil).ClaimInTurn), ctx, owner, namespace, due, until, ahead, limit)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimInTurn", reflect.TypeOf((*MockStore)(nil).ClaimInTurn), ctx, by, due, until, ahead, limit)
 }
 
 // ClaimRunning mocks base method.
-func (m *MockStore) ClaimRunning(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
+func (m *MockStore) ClaimRunning(ctx context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "ClaimRunning", ctx, owner, due, until, limit)
+	ret := m.ctrl.Call(m, "ClaimRunning", ctx, by, due, until, limit)
 	ret0, _ := ret[0].([]dao.Lease)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // ClaimRunning indicates an expected call of ClaimRunning.
-func (mr *MockStoreMockRecorder) ClaimRunning(ctx, owner, due, until, limit interface{}) *gomock.Call {
+func (mr *MockStoreMockRecorder) ClaimRunning(ctx, by, due, until, limit interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimRunning", reflect.TypeOf((*MockStore)(nil).ClaimRunning), ctx, owner, due, until, limit)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimRunning", reflect.TypeOf((*MockStore)(nil).ClaimRunning), ctx, by, due, until, limit)
 }
 
 // ClaimScheduled mocks base method.
-func (m *MockStore) ClaimScheduled(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
+func (m *MockStore) ClaimScheduled(ctx context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "ClaimScheduled", ctx, owner, due, until, limit)
+	ret := m.ctrl.Call(m, "ClaimScheduled", ctx, by, due, until, limit)
 	ret0, _ := ret[0].([]dao.Lease)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // ClaimScheduled indicates an expected call of ClaimScheduled.
-func (mr *MockStoreMockRecorder) ClaimScheduled(ctx, owner, due, until, limit interface{}) *gomock.Call {
+func (mr *MockStoreMockRecorder) ClaimScheduled(ctx, by, due, until, limit interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimScheduled", reflect.TypeOf((*MockStore)(nil).ClaimScheduled), ctx, owner, due, until, limit)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ClaimScheduled", reflect.TypeOf((*MockStore)(nil).ClaimScheduled), ctx, by, due, until, limit)
 }
 
 // Commit mocks base method.
@@ -282,33 +282,19 @@ func (mr *MockStoreMockRecorder) Commit(ctx, l, e, ts, now interface{}) *gomock.
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Commit", reflect.TypeOf((*MockStore)(nil).Commit), ctx, l, e, ts, now)
 }
 
-// CountTasks mocks base method.
-func (m *MockStore) CountTasks(ctx context.Context, l dao.Lease, namespace string, now time.Time) error {
-	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "CountTasks", ctx, l, namespace, now)
-	ret0, _ := ret[0].(error)
-	return ret0
-}
-
-// CountTasks indicates an expected call of CountTasks.
-func (mr *MockStoreMockRecorder) CountTasks(ctx, l, namespace, now interface{}) *gomock.Call {
-	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CountTasks", reflect.TypeOf((*MockStore)(nil).CountTasks), ctx, l, namespace, now)
-}
-
 // Due mocks base method.
-func (m *MockStore) Due(ctx context.Context, owner string, now, alive time.Time) (dao.Due, error) {
+func (m *MockStore) Due(ctx context.Context, by dao.Claimant, now, alive time.Time) (dao.Due, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "Due", ctx, owner, now, alive)
+	ret := m.ctrl.Call(m, "Due", ctx, by, now, alive)
 	ret0, _ := ret[0].(dao.Due)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
 // Due indicates an expected call of Due.
-func (mr *MockStoreMockRecorder) Due(ctx, owner, now, alive interface{}) *gomock.Call {
+func (mr *MockStoreMockRecorder) Due(ctx, by, now, alive interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Due", reflect.TypeOf((*MockStore)(nil).Due), ctx, owner, now, alive)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Due", reflect.TypeOf((*MockStore)(nil).Due), ctx, by, now, alive)
 }
 
 // EndedTasks mocks base method.
@@ -528,6 +514,20 @@ func (m *MockStore) SetStrikes(ctx context.Context, l dao.Lease, strikes uint32)
 func (mr *MockStoreMockRecorder) SetStrikes(ctx, l, strikes interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "SetStrikes", reflect.TypeOf((*MockStore)(nil).SetStrikes), ctx, l, strikes)
+}
+
+// TakeTasks mocks base method.
+func (m *MockStore) TakeTasks(ctx context.Context, l dao.Lease, namespace string, limited bool, tasks int, now time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TakeTasks", ctx, l, namespace, limited, tasks, now)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// TakeTasks indicates an expected call of TakeTasks.
+func (mr *MockStoreMockRecorder) TakeTasks(ctx, l, namespace, limited, tasks, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TakeTasks", reflect.TypeOf((*MockStore)(nil).TakeTasks), ctx, l, namespace, limited, tasks, now)
 }
 
 // TaskLogs mocks base method.

@@ -137,7 +137,8 @@ func (m *Manager) act(ctx context.Context, h *held, seen []observed) {
 	}
 }
 
-// load reads the execution's rows. It returns nil, nil if the lease is lost.
+// load reads the execution's rows. It returns nil, nil if the lease is lost, or was
+// given back.
 func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) {
 	id := h.lease.ExecutionID
 	row, err := m.store.Execution(ctx, id)
@@ -163,7 +164,7 @@ func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := m.countTasks(ctx, h, tasks); err != nil {
+	if ours, err := m.takeTasks(ctx, h, tasks); err != nil || !ours {
 		return nil, err
 	}
 	x, err := engine.Load(def, &row, tasks)
@@ -196,7 +197,7 @@ func (m *Manager) definitionOf(ctx context.Context, h *held, row *dao.WorkflowEx
 }
 
 func (m *Manager) commit(ctx context.Context, h *held, row *dao.WorkflowExecution, ts []dao.Transition) error {
-	m.queueJobs(row, ts)
+	m.placeJobs(row, ts)
 	if err := m.store.Commit(ctx, h.lease, row, ts, m.cfg.Now()); err != nil {
 		h.x = nil
 		return err

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
-	"github.com/jobnetes/jobnetes/schema"
 )
 
 // With a limit on running Jobs, a task begins without a slot and waits: its Job is
@@ -155,49 +154,10 @@ func (m *Manager) endPass(h *held) {
 	}
 }
 
-// queueJobs has the Jobs of tasks that are about to start wait for their turn, if
-// there is a limit.
-func (m *Manager) queueJobs(row *dao.WorkflowExecution, ts []dao.Transition) {
-	if !m.limited() {
-		return
-	}
-	for _, t := range ts {
-		if t.Type == dao.EventTaskStarted && schema.Type(t.Task.TaskType) == schema.KubeJob {
-			slot := dao.SlotWaiting
-			t.Task.Slot, t.Task.Namespace, t.Task.QueueRank = &slot, m.cfg.Namespace, -row.Priority
-		}
-	}
-}
-
-// countTasks has the limit count running tasks that were started without one.
-func (m *Manager) countTasks(ctx context.Context, h *held, tasks []*dao.TaskExecution) error {
-	var rows []*dao.TaskExecution
-	for _, row := range tasks {
-		if m.limited() && schema.Type(row.TaskType) == schema.KubeJob && !row.Status.Ended() &&
-			(row.Slot == nil || *row.Slot == dao.SlotWaiting && (row.JobUID != nil || row.Namespace != m.cfg.Namespace)) {
-			rows = append(rows, row)
-		}
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	if err := m.store.CountTasks(ctx, h.lease, m.cfg.Namespace, m.cfg.Now()); err != nil {
-		return err
-	}
-	for _, row := range rows {
-		slot := dao.SlotWaiting
-		if row.JobUID != nil {
-			slot = dao.SlotGranted
-		}
-		row.Slot, row.Namespace = &slot, m.cfg.Namespace
-	}
-	return nil
-}
-
 // claimInTurn takes up the scheduled executions whose turn is near.
 func (m *Manager) claimInTurn(ctx context.Context) {
-	inTurn := func(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
-		return m.store.ClaimInTurn(ctx, owner, m.cfg.Namespace, due, until, m.ahead(), min(limit, m.ahead()))
+	inTurn := func(ctx context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error) {
+		return m.store.ClaimInTurn(ctx, by, due, until, m.ahead(), min(limit, m.ahead()))
 	}
 	since, limit := m.quota(m.cfg.Now())
 	m.claim(ctx, inTurn, since, limit)

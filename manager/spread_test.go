@@ -115,11 +115,11 @@ func (s *spreading) waiting(status dao.ExecutionStatus, due time.Time) (ids []ui
 	return ids
 }
 
-func (s *spreading) Due(_ context.Context, owner string, now, alive time.Time) (d dao.Due, _ error) {
+func (s *spreading) Due(_ context.Context, by dao.Claimant, now, alive time.Time) (d dao.Due, _ error) {
 	d.Running = min(dao.DueLimit, len(s.waiting(dao.ExecutionRunning, now)))
 	d.Scheduled = min(dao.DueLimit, len(s.waiting(dao.ExecutionScheduled, now)))
 	for _, m := range s.beats {
-		if m.Owner != owner && m.SeenAt.After(alive) {
+		if m.Owner != by.Owner && m.SeenAt.After(alive) {
 			d.Others++
 			d.OthersHeld += m.Held
 		}
@@ -138,12 +138,12 @@ func (s *spreading) claim(status dao.ExecutionStatus, owner string, due, until t
 	return leases, nil
 }
 
-func (s *spreading) ClaimRunning(_ context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
-	return s.claim(dao.ExecutionRunning, owner, due, until, limit)
+func (s *spreading) ClaimRunning(_ context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error) {
+	return s.claim(dao.ExecutionRunning, by.Owner, due, until, limit)
 }
 
-func (s *spreading) ClaimScheduled(_ context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
-	return s.claim(dao.ExecutionScheduled, owner, due, until, limit)
+func (s *spreading) ClaimScheduled(_ context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error) {
+	return s.claim(dao.ExecutionScheduled, by.Owner, due, until, limit)
 }
 
 func (s *spreading) Renew(_ context.Context, owner string, until time.Time) (leases []dao.Lease, _ error) {

@@ -61,7 +61,7 @@ type run struct {
 // begin claims a scheduled execution and sets it running.
 func (b *bundle) begin(id uint64) *run {
 	b.t.Helper()
-	leases, err := b.store.ClaimScheduled(b.t.Context(), "manager-1", b.now, b.now.Add(time.Minute), 1000)
+	leases, err := b.store.ClaimScheduled(b.t.Context(), dao.Claimant{Owner: "manager-1"}, b.now, b.now.Add(time.Minute), 1000)
 	if err != nil {
 		b.t.Fatal(err)
 	}

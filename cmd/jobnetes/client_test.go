@@ -135,7 +135,7 @@ type mover struct {
 func claim(s *service) *mover {
 	s.t.Helper()
 	now := time.Now().Add(time.Second)
-	leases, err := s.store.ClaimScheduled(s.t.Context(), "manager-1", now, now.Add(time.Hour), 1000)
+	leases, err := s.store.ClaimScheduled(s.t.Context(), dao.Claimant{Owner: "manager-1"}, now, now.Add(time.Hour), 1000)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -56,11 +56,11 @@ func (db *database) requestCancel(execution uint64, now time.Time) error {
 
 // ClaimCancelled is a statement that looks and one that takes what nobody holds,
 // between which others may do anything.
-func (s *store) ClaimCancelled(ctx context.Context, owner string, now, until time.Time, limit int) ([]dao.Lease, error) {
+func (s *store) ClaimCancelled(ctx context.Context, by dao.Claimant, now, until time.Time, limit int) ([]dao.Lease, error) {
 	found, err := ask(s.p, s.read(ctx, "ClaimCancelled"), func() (found []*dao.WorkflowExecution, _ error) {
 		for _, e := range s.db().executions {
-			own := e.LeaseOwner != nil && *e.LeaseOwner == owner
-			if e.CancelRequestedAt != nil && !e.Status.Ended() && (own || !e.WakeAt.After(micros(now))) {
+			own := e.LeaseOwner != nil && *e.LeaseOwner == by.Owner
+			if e.CancelRequestedAt != nil && !e.Status.Ended() && (own || !e.WakeAt.After(micros(now)) && !s.db().elsewhere(by, e.ID)) {
 				found = append(found, copyExecution(e))
 			}
 		}
@@ -77,13 +77,13 @@ func (s *store) ClaimCancelled(ctx context.Context, owner string, now, until tim
 		free   []uint64
 	)
 	for _, e := range found {
-		if e.LeaseOwner != nil && *e.LeaseOwner == owner {
-			leases = append(leases, dao.Lease{ExecutionID: e.ID, Owner: owner, Epoch: e.LeaseEpoch, Until: *e.LeaseUntil})
+		if e.LeaseOwner != nil && *e.LeaseOwner == by.Owner {
+			leases = append(leases, dao.Lease{ExecutionID: e.ID, Owner: by.Owner, Epoch: e.LeaseEpoch, Until: *e.LeaseUntil})
 		} else {
 			free = append(free, e.ID)
 		}
 	}
-	taken, err := s.claimThese(ctx, owner, free, now, until)
+	taken, err := s.claimThese(ctx, by, free, now, until)
 	return append(leases, taken...), err
 }
 

@@ -14,12 +14,12 @@ import (
 // losses are the columns that count an execution's lost holders.
 type losses struct{ takeovers, strikes uint32 }
 
-func (s *store) Due(ctx context.Context, owner string, now, alive time.Time) (dao.Due, error) {
+func (s *store) Due(ctx context.Context, by dao.Claimant, now, alive time.Time) (dao.Due, error) {
 	return ask(s.p, s.read(ctx, "Due"), func() (d dao.Due, _ error) {
-		d.Running = min(dao.DueLimit, len(s.db().waiting(dao.ExecutionRunning, micros(now))))
+		d.Running = min(dao.DueLimit, len(s.db().claimable(by, s.db().waiting(dao.ExecutionRunning, micros(now)))))
 		d.Scheduled = min(dao.DueLimit, len(s.db().waiting(dao.ExecutionScheduled, micros(now))))
 		for _, m := range s.db().managers {
-			if m.Owner != owner && m.SeenAt.After(micros(alive)) {
+			if m.Owner != by.Owner && m.SeenAt.After(micros(alive)) {
 				d.Others++
 				d.OthersHeld += m.Held
 			}
@@ -28,47 +28,47 @@ func (s *store) Due(ctx context.Context, owner string, now, alive time.Time) (da
 	})
 }
 
-func (s *store) ClaimRunning(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
-	return s.claim(ctx, dao.ExecutionRunning, owner, due, until, limit)
+func (s *store) ClaimRunning(ctx context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error) {
+	return s.claim(ctx, dao.ExecutionRunning, by, due, until, limit)
 }
 
-func (s *store) ClaimScheduled(ctx context.Context, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
-	return s.claim(ctx, dao.ExecutionScheduled, owner, due, until, limit)
+func (s *store) ClaimScheduled(ctx context.Context, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error) {
+	return s.claim(ctx, dao.ExecutionScheduled, by, due, until, limit)
 }
 
-func (s *store) claim(ctx context.Context, status dao.ExecutionStatus, owner string, due, until time.Time, limit int) ([]dao.Lease, error) {
-	return s.take(s.write(ctx, "Claim %s", status), owner, until, func() []uint64 {
-		found := s.db().waiting(status, micros(due))
+func (s *store) claim(ctx context.Context, status dao.ExecutionStatus, by dao.Claimant, due, until time.Time, limit int) ([]dao.Lease, error) {
+	return s.take(s.write(ctx, "Claim %s", status), by, until, func() []uint64 {
+		found := s.db().claimable(by, s.db().waiting(status, micros(due)))
 		return found[:min(limit, len(found))]
 	})
 }
 
 // claimThese takes those of the executions that are free.
-func (s *store) claimThese(ctx context.Context, owner string, ids []uint64, due, until time.Time) ([]dao.Lease, error) {
+func (s *store) claimThese(ctx context.Context, by dao.Claimant, ids []uint64, due, until time.Time) ([]dao.Lease, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return s.take(s.write(ctx, "Claim %v", ids), owner, until, func() []uint64 {
-		return slices.DeleteFunc(slices.Clone(ids), func(id uint64) bool {
+	return s.take(s.write(ctx, "Claim %v", ids), by, until, func() []uint64 {
+		return slices.DeleteFunc(s.db().claimable(by, ids), func(id uint64) bool {
 			e := s.db().executions[id]
 			return e.WakeAt == nil || e.WakeAt.After(micros(due))
 		})
 	})
 }
 
-// take leases what is found to owner.
-func (s *store) take(c *call, owner string, until time.Time, find func() []uint64) ([]dao.Lease, error) {
+// take leases what is found.
+func (s *store) take(c *call, by dao.Claimant, until time.Time, find func() []uint64) ([]dao.Lease, error) {
 	return ask(s.p, c, func() (leases []dao.Lease, _ error) {
 		err := s.db().transaction(nil, func(t *tx) error {
 			for _, id := range find() {
 				e, at := t.execution(id), micros(until)
-				l := dao.Lease{ExecutionID: id, Owner: owner, Until: at}
+				l := dao.Lease{ExecutionID: id, Owner: by.Owner, Until: at}
 				count := t.losses(id)
-				if e.LeaseOwner != nil && *e.LeaseOwner != owner {
+				if e.LeaseOwner != nil && *e.LeaseOwner != by.Owner {
 					l.Lost = *e.LeaseOwner
 					count.takeovers++
 				}
-				e.LeaseOwner, e.LeaseUntil, e.WakeAt = &owner, &at, fresh(&at)
+				e.LeaseOwner, e.LeaseUntil, e.WakeAt = fresh(&by.Owner), &at, fresh(&at)
 				if !s.db().sameEpoch {
 					e.LeaseEpoch++
 				}

@@ -126,34 +126,29 @@ func (s *store) GrantedTasks(ctx context.Context, namespace string) ([]dao.Grant
 	})
 }
 
-func (s *store) CountTasks(ctx context.Context, l dao.Lease, namespace string, now time.Time) error {
-	return s.change(s.hold(ctx, l.ExecutionID, "CountTasks %d", l.ExecutionID), &l, func(t *tx) error {
+func (s *store) TakeTasks(ctx context.Context, l dao.Lease, namespace string, limited bool, tasks int, now time.Time) error {
+	return s.change(s.hold(ctx, l.ExecutionID, "TakeTasks %d", l.ExecutionID), &l, func(t *tx) error {
 		e := t.execution(l.ExecutionID)
-		changed := false
+		changed := 0
 		for _, id := range s.db().tasksOf[l.ExecutionID] {
 			row := t.task(id)
-			uncounted := row.Slot == nil || *row.Slot == dao.SlotWaiting && (row.JobUID != nil || row.Namespace != namespace)
-			if row.TaskType != string(schema.KubeJob) || row.Status.Ended() || !uncounted {
+			if row.TaskType != string(schema.KubeJob) || row.Status.Ended() || row.Elsewhere(namespace) || !row.Take(namespace, limited) {
 				continue
 			}
-			slot := dao.SlotWaiting
-			if row.JobUID != nil {
-				slot = dao.SlotGranted
-			}
-			row.Slot, row.Namespace, row.QueueRank, row.UpdatedAt = &slot, namespace, -e.Priority, micros(now)
-			changed = true
+			row.QueueRank, row.UpdatedAt = -e.Priority, micros(now)
+			changed++
 			if err := t.saveTask(row); err != nil {
 				return err
 			}
 		}
-		if !changed || !s.db().unfenced && !holds(e, l) {
-			return conflicting("count the running tasks of execution %d", l.ExecutionID)
+		if changed != tasks || !s.db().unfenced && !holds(e, l) {
+			return conflicting("take up %d running tasks of execution %d", tasks, l.ExecutionID)
 		}
 		return nil
 	})
 }
 
-func (s *store) ClaimInTurn(ctx context.Context, owner, namespace string, due, until time.Time, ahead, limit int) ([]dao.Lease, error) {
+func (s *store) ClaimInTurn(ctx context.Context, by dao.Claimant, due, until time.Time, ahead, limit int) ([]dao.Lease, error) {
 	scheduled, err := ask(s.p, s.read(ctx, "ClaimInTurn"), func() (rows []*dao.WorkflowExecution, _ error) {
 		for _, e := range s.db().scheduled() {
 			rows = append(rows, copyExecution(e))
@@ -164,7 +159,7 @@ func (s *store) ClaimInTurn(ctx context.Context, owner, namespace string, due, u
 		return nil, err
 	}
 	waiting, err := ask(s.p, s.read(ctx, "ClaimInTurn: tasks"), func() (rows []*dao.TaskExecution, _ error) {
-		for _, row := range s.db().inTurn(namespace, waits) {
+		for _, row := range s.db().inTurn(by.Namespace, waits) {
 			rows = append(rows, copyTask(row))
 		}
 		return rows, nil
@@ -188,7 +183,7 @@ func (s *store) ClaimInTurn(ctx context.Context, owner, namespace string, due, u
 			found = append(found, e.ID)
 		}
 	}
-	return s.claimThese(ctx, owner, found, due, until)
+	return s.claimThese(ctx, by, found, due, until)
 }
 
 // scheduled returns the executions that are to begin, in the order of their turns.
