@@ -92,8 +92,8 @@ func advices() map[Kind]advice {
 			"start a manager, and see the managers' logs",
 		},
 		NotClaimed: {
-			"its manager died, and the others hold as many executions as they may (manager.max-executions), hang, or have clocks that are behind",
-			"see the managers' logs, and compare their clocks (NTP); start another manager",
+			"its manager died, and the others hold as many executions as they may (manager.max-executions), have another k8s.job-namespace than its Job, hang, or have clocks that are behind",
+			"start another manager, with the k8s.job-namespace of its Job if there is one; see the managers' logs, and compare their clocks (NTP)",
 		},
 		WakesLate: {
 			"somebody changed wake_at or lease_until by SQL, or a manager's clock was ahead",

@@ -170,6 +170,10 @@ func (l *look) count(h *dao.History) {
 			continue
 		}
 		l.counts.KubeJobs++
+		if t.Elsewhere(l.v.cfg.Namespace) {
+			l.counts.Elsewhere++
+			continue // nor is it in the audit log of this namespace
+		}
 		if l.launched != nil && t.JobUID != nil && t.ExecutionName != nil {
 			l.launched[*t.ExecutionName] = launched{t.WorkflowExecutionID, t.ID, *t.JobUID, t.StartedAt}
 		}

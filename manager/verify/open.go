@@ -26,7 +26,7 @@ const (
 
 // checkOpen wants that somebody moves an execution that has not ended.
 func (l *look) checkOpen(ctx context.Context, h *dao.History) error {
-	held := l.checkClaim(&h.Execution)
+	held := l.checkClaim(h)
 	for _, t := range h.Tasks {
 		if t.TaskType != string(schema.KubeJob) || t.Status.Ended() || t.ExecutionName == nil || h.Waiting[t.ID] {
 			continue
@@ -37,7 +37,7 @@ func (l *look) checkOpen(ctx context.Context, h *dao.History) error {
 			}
 			continue
 		}
-		if l.v.jobs == nil {
+		if l.v.jobs == nil || t.Elsewhere(l.v.cfg.Namespace) {
 			continue
 		}
 		if err := l.checkRunning(ctx, h, t, held); err != nil {
@@ -51,7 +51,8 @@ func (l *look) longAgo(at time.Time, grace time.Duration) bool { return at.Befor
 
 // checkClaim looks who holds the execution, and who will look at it when. It says
 // whether a lease is in force.
-func (l *look) checkClaim(e *dao.WorkflowExecution) (held bool) {
+func (l *look) checkClaim(h *dao.History) (held bool) {
+	e := &h.Execution
 	held = e.LeaseUntil != nil && e.LeaseUntil.After(l.now)
 	l.leased = l.leased || held
 	if e.WakeAt == nil {
@@ -62,11 +63,21 @@ func (l *look) checkClaim(e *dao.WorkflowExecution) (held bool) {
 		l.addOf(e.ID, nil, WakesLate, "no other manager will look at it before %s; it is held by %s", stamp(*e.WakeAt), holder(e))
 		l.findings[len(l.findings)-1].free = e.LeaseOwner == nil
 	case l.longAgo(*e.WakeAt, claimGrace):
-		f := finding(NotClaimed, fmt.Sprintf("it is %s, and any manager might have taken it up since %s; it is held by %s", e.Status, stamp(*e.WakeAt), holder(e)))
+		f := finding(NotClaimed, fmt.Sprintf("it is %s, and %s might have taken it up since %s; it is held by %s", e.Status, claimants(h), stamp(*e.WakeAt), holder(e)))
 		f.ExecutionID, f.since, f.queued = e.ID, *e.WakeAt, e.Status == dao.ExecutionScheduled && e.LeaseOwner == nil
 		l.idle = append(l.idle, f)
 	}
 	return held
+}
+
+// claimants says which managers may claim an execution.
+func claimants(h *dao.History) string {
+	for _, t := range h.Tasks {
+		if !t.Status.Ended() && t.Elsewhere("") {
+			return fmt.Sprintf("any manager whose k8s.job-namespace is %s, where its Job %s is,", t.Namespace, *t.ExecutionName)
+		}
+	}
+	return "any manager"
 }
 
 func holder(e *dao.WorkflowExecution) string {

@@ -18,6 +18,9 @@ func (v *Verifier) conclude() {
 	if !v.cfg.All && v.cfg.ExecutionID == 0 {
 		r.leave("executions that have ended: --all looks at them")
 	}
+	if c.Elsewhere > 0 {
+		r.leave("the Jobs of %d tasks, which are in another namespace than %s: run it with their k8s.job-namespace, too", c.Elsewhere, v.cfg.Namespace)
+	}
 	switch {
 	case v.jobs == nil:
 		r.leave("the cluster's Jobs")

@@ -48,8 +48,11 @@ type Counts struct {
 	Replayed   int `json:"replayed"`
 	Tasks      int `json:"tasks"`
 	KubeJobs   int `json:"kubeJobs"` // of the tasks
-	Events     int `json:"events"`
-	Jobs       int `json:"jobs"`
+	// Elsewhere are those of them whose Jobs are in another namespace, where they are
+	// not looked at.
+	Elsewhere int `json:"elsewhere"`
+	Events    int `json:"events"`
+	Jobs      int `json:"jobs"`
 }
 
 // AuditCounts are what the audit logs say of the Jobs.

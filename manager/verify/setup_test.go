@@ -132,9 +132,9 @@ func (w *world) run(id uint64, results map[string]result) {
 
 func (w *world) claim(id uint64) (dao.Lease, *dao.WorkflowExecution, *engine.Execution) {
 	w.t.Helper()
-	leases, err := w.ClaimScheduled(w.t.Context(), "m1", w.now, w.now.Add(10*time.Minute), 1000)
+	leases, err := w.ClaimScheduled(w.t.Context(), dao.Claimant{Owner: "m1", Namespace: namespace}, w.now, w.now.Add(10*time.Minute), 1000)
 	w.must(err)
-	running, err := w.ClaimRunning(w.t.Context(), "m1", w.now, w.now.Add(10*time.Minute), 1000)
+	running, err := w.ClaimRunning(w.t.Context(), dao.Claimant{Owner: "m1", Namespace: namespace}, w.now, w.now.Add(10*time.Minute), 1000)
 	w.must(err)
 	leases = append(leases, running...)
 	i := slices.IndexFunc(leases, func(l dao.Lease) bool { return l.ExecutionID == id })
