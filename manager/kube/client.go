@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -91,6 +92,8 @@ func New(rc *rest.Config, cfg Config, log *slog.Logger) (*Client, error) {
 		cfg.RelistInterval = defaultRelist
 	}
 	rc = rest.CopyConfig(rc)
+	// It costs both sides much less than JSON.
+	rc.ContentType, rc.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
 	rc.WarningHandlerWithContext = warnings{log}
 	dialer := newDialer(rc)
 	rc.Dial = dialer.DialContext
