@@ -161,10 +161,10 @@ func (d *database) timeClaims(ctx context.Context, store *dao.Store, size int) (
 			return nil, err
 		}
 		now := time.Now()
-		if _, err := store.Due(ctx, "bench", now, now.Add(-claimLease)); err != nil {
+		if _, err := store.Due(ctx, dao.Claimant{Owner: "bench", Namespace: "bench"}, now, now.Add(-claimLease)); err != nil {
 			return nil, err
 		}
-		leases, err := store.ClaimScheduled(ctx, "bench", now, now.Add(claimLease), size)
+		leases, err := store.ClaimScheduled(ctx, dao.Claimant{Owner: "bench", Namespace: "bench"}, now, now.Add(claimLease), size)
 		if err != nil {
 			return nil, err
 		}

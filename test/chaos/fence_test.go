@@ -37,7 +37,7 @@ func TestVerifyLeases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leases, err := store.ClaimScheduled(t.Context(), "holder", now, now.Add(time.Minute), 1)
+	leases, err := store.ClaimScheduled(t.Context(), dao.Claimant{Owner: "holder", Namespace: "chaos"}, now, now.Add(time.Minute), 1)
 	if err != nil || len(leases) != 1 {
 		t.Fatalf("leases %v: %v", leases, err)
 	}
