@@ -48,6 +48,12 @@ const (
 	// lockWait is how long a statement waits for a lock before it gives up; the
 	// caller tries again.
 	lockWait = 10 * time.Second
+	// silence is after how long a MySQL server ends a session that says nothing, and
+	// with it the transaction and the locks of a process that was stopped, or cut off,
+	// in the midst of it: others wait for those, though its leases have run out.
+	// Connections that are idle are closed before.
+	silence = 20 * time.Second
+	maxIdle = 10 * time.Second
 )
 
 // Open connects and pings; it does not look at the schema: see CheckVersion.
@@ -81,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*gorm.DB, error) {
 	}
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
+	pool.SetConnMaxIdleTime(maxIdle)
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close()
 		return nil, fmt.Errorf("connect to database %s: %w", where, err)
@@ -158,6 +164,9 @@ func mysqlConfig(cfg Config) (*mysqldriver.Config, error) {
 	}
 	c.Params["time_zone"] = "'+00:00'"
 	c.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+	if _, given := c.Params["wait_timeout"]; !given {
+		c.Params["wait_timeout"] = strconv.Itoa(int(silence.Seconds()))
+	}
 	c.Params["innodb_lock_wait_timeout"] = strconv.Itoa(int(lockWait.Seconds()))
 	if err := c.Apply(mysqldriver.Charset("utf8mb4", "utf8mb4_bin")); err != nil {
 		return nil, fmt.Errorf("database DSN: %w", err)

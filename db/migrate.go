@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -177,6 +178,10 @@ func lockMigrations(ctx context.Context, gdb *gorm.DB, pool *sql.DB) (func(), er
 		return nil, fmt.Errorf("lock the migrations: %w", err)
 	}
 	var got sql.NullInt64
+	if _, err := conn.ExecContext(ctx, "SET SESSION wait_timeout = DEFAULT"); err != nil { // it says nothing while it holds the lock
+		_ = conn.Close()
+		return nil, fmt.Errorf("lock the migrations: %w", err)
+	}
 	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('jobnetes.', MD5(DATABASE())), 50)").Scan(&got)
 	if err == nil && got.Int64 != 1 {
 		err = errors.New("another migration has held the lock for 50 s: let it end, then try again")
@@ -188,6 +193,7 @@ func lockMigrations(ctx context.Context, gdb *gorm.DB, pool *sql.DB) (func(), er
 	return func() {
 		ctx := context.WithoutCancel(ctx)
 		_, _ = conn.ExecContext(ctx, "DO RELEASE_LOCK(CONCAT('jobnetes.', MD5(DATABASE())))")
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // not like the others of the pool
 		_ = conn.Close()
 	}, nil
 }
