@@ -25,7 +25,7 @@ type Claimant struct {
 // an execution would be read.
 func elsewhere(db *gorm.DB, among string) string {
 	from := "SELECT workflow_execution_id AS id FROM task_executions FORCE INDEX (task_executions_slot)"
-	if db.Name() == "sqlite" {
+	if db.Name() == sqliteDialect {
 		from = "SELECT workflow_execution_id AS id FROM task_executions INDEXED BY task_executions_slot"
 	}
 	var parts []string

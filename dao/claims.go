@@ -63,7 +63,7 @@ func (s *Store) claim(ctx context.Context, q queue, by Claimant, due, until time
 	// The index is named: by its statistics the database may think that it is
 	// cheaper to sort all that wait.
 	look, lock := claimed+" FORCE INDEX ("+q.index+")", " FOR UPDATE SKIP LOCKED"
-	if s.db.Name() == "sqlite" {
+	if s.db.Name() == sqliteDialect {
 		look, lock = claimed+" INDEXED BY "+q.index, "" // whose transactions are one at a time
 	}
 	where := " WHERE e.status = " + q.status + " AND e.wake_at <= @due"
@@ -83,7 +83,7 @@ func (s *Store) claimThese(ctx context.Context, by Claimant, ids []uint64, due, 
 		return nil, nil
 	}
 	lock := " FOR UPDATE SKIP LOCKED"
-	if s.db.Name() == "sqlite" {
+	if s.db.Name() == sqliteDialect {
 		lock = ""
 	}
 	look := claimed + " WHERE e.id IN @ids AND e.wake_at <= @due ORDER BY e.queue_rank, e.id" + lock

@@ -2,9 +2,11 @@ package dao
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // Lease is the right of one manager to move one execution. The epoch grows with
@@ -23,30 +25,59 @@ type Lease struct {
 	Lost string
 }
 
-// Renew extends every lease that owner holds, and returns them: one that the
-// caller has and is not among them is lost; one that it does not have is from a
-// claim whose answer was lost.
+// Renew extends the leases that owner holds, and returns them: one that the caller
+// has and is not among them is lost; one that it does not have is from a claim whose
+// answer was lost. One whose row somebody else has locked is not extended, and does
+// not keep the others from it: its Until is as it was.
 func (s *Store) Renew(ctx context.Context, owner string, until time.Time) ([]Lease, error) {
 	var leases []Lease
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		leases = nil
-		res := tx.Exec("UPDATE workflow_executions SET lease_until = ?, wake_at = ? WHERE lease_owner = ?", micros(until), micros(until), owner)
-		if res.Error != nil {
-			return res.Error
+		ids, err := lockHeld(tx, owner, nil)
+		if err != nil {
+			return err
 		}
-		// Nothing but numbers is read, which can always be: one row must not cost
-		// all leases.
-		return tx.Table("workflow_executions").Select("id AS execution_id, lease_epoch AS epoch, takeovers, strikes").
+		for batch := range slices.Chunk(ids, leaseBatch) {
+			if err := tx.Exec("UPDATE workflow_executions SET lease_until = ?, wake_at = ? WHERE id IN ?", micros(until), micros(until), batch).Error; err != nil {
+				return err
+			}
+		}
+		// Nothing but numbers and times is read, which can always be: one row must not
+		// cost all leases.
+		return tx.Table("workflow_executions").Select("id AS execution_id, lease_owner AS owner, lease_epoch AS epoch, lease_until AS until, takeovers, strikes").
 			Where("lease_owner = ?", owner).Order("id").Find(&leases).Error
 	})
-	for i := range leases {
-		leases[i].Owner, leases[i].Until = owner, micros(until)
-	}
 	return leases, translate(err, "renew the leases of %s", owner)
 }
 
-// releaseBatch is how many leases one statement gives back.
-const releaseBatch = 200
+// inForce is a condition, with the execution, the owner and the epoch as arguments:
+// the lease is in force, and stays so until the transaction ends. Without the lock a
+// statement that waits for another row would go by what was true when it began.
+func inForce(db *gorm.DB) string {
+	lock := " LOCK IN SHARE MODE"
+	if db.Name() == sqliteDialect { // whose transactions are one at a time
+		lock = ""
+	}
+	return "EXISTS (SELECT 1 FROM workflow_executions e WHERE e.id = ? AND e.lease_owner = ? AND e.lease_epoch = ?" + lock + ")"
+}
+
+// lockHeld locks the executions that owner holds, but for those in but and for those
+// that somebody else has locked, and returns their ids.
+func lockHeld(tx *gorm.DB, owner string, but []uint64) ([]uint64, error) {
+	query := tx.Table("workflow_executions").Where("lease_owner = ?", owner)
+	if len(but) > 0 {
+		query = query.Where("id NOT IN ?", but)
+	}
+	if tx.Name() != sqliteDialect { // whose transactions are one at a time
+		query = query.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
+	}
+	var ids []uint64
+	err := query.Order("id").Pluck("id", &ids).Error
+	return ids, err
+}
+
+// leaseBatch is how many leases one statement changes.
+const leaseBatch = 200
 
 // Release gives leases back, so that others may claim the executions at once.
 // One that is no longer in force stays as it is.
@@ -56,12 +87,12 @@ func (s *Store) Release(ctx context.Context, leases []Lease, now time.Time) erro
 	}
 	at := micros(now)
 	err := s.tx(ctx, func(tx *gorm.DB) error {
-		for rest := leases; len(rest) > 0; rest = rest[min(releaseBatch, len(rest)):] {
+		for rest := leases; len(rest) > 0; rest = rest[min(leaseBatch, len(rest)):] {
 			var (
 				ids  []uint64
 				each [][]any
 			)
-			for _, l := range rest[:min(releaseBatch, len(rest))] {
+			for _, l := range rest[:min(leaseBatch, len(rest))] {
 				ids, each = append(ids, l.ExecutionID), append(each, []any{l.ExecutionID, l.Owner, l.Epoch})
 			}
 			err := tx.Exec("UPDATE workflow_executions SET lease_owner = NULL, lease_until = NULL, wake_at = ? "+

@@ -2,6 +2,7 @@ package dao
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -38,17 +39,20 @@ func (s *Store) Heartbeat(ctx context.Context, m Manager) error {
 }
 
 // Leave takes a manager that stops from the list, and gives back all of its
-// leases but those of the executions in but, which it still works on.
+// leases but those of the executions in but, which it still works on, and of those
+// that somebody else has locked: these run out.
 func (s *Store) Leave(ctx context.Context, owner string, but []uint64, now time.Time) error {
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		if err := tx.Exec("DELETE FROM managers WHERE owner = ?", owner).Error; err != nil {
 			return err
 		}
-		mine := tx.Table("workflow_executions").Where("lease_owner = ?", owner)
-		if len(but) > 0 {
-			mine = mine.Where("id NOT IN ?", but)
+		ids, err := lockHeld(tx, owner, but)
+		for batch := range slices.Chunk(ids, leaseBatch) {
+			if err == nil {
+				err = tx.Exec("UPDATE workflow_executions SET lease_owner = NULL, lease_until = NULL, wake_at = ? WHERE id IN ?", micros(now), batch).Error
+			}
 		}
-		return mine.Updates(map[string]any{"lease_owner": nil, "lease_until": nil, "wake_at": micros(now)}).Error
+		return err
 	})
 	return translate(err, "release the leases of %s", owner)
 }

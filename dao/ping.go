@@ -29,8 +29,11 @@ func (s *Store) Ping(ctx context.Context) error {
 	return translate(err, "ping the database")
 }
 
-// mysqlDialect is gorm's name of it.
-const mysqlDialect = "mysql"
+// The names of the databases, as gorm has them.
+const (
+	mysqlDialect  = "mysql"
+	sqliteDialect = "sqlite"
+)
 
 // pingPrimary looks at the variables that make a server refuse writes, also those
 // of users who have the right to write all the same: what they wrote to a replica

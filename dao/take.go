@@ -43,7 +43,7 @@ func (s *Store) TakeTasks(ctx context.Context, l Lease, namespace string, limite
 			"queue_rank = (SELECT e.queue_rank FROM workflow_executions e WHERE e.id = ?) "+
 			"WHERE workflow_execution_id = ? AND task_type = 'kube-job' AND status = ? "+
 			"AND (namespace IN ('', ?) OR slot = 0 AND job_uid IS NULL) AND (namespace <> ? OR "+changes+") "+
-			"AND EXISTS (SELECT 1 FROM workflow_executions e WHERE e.id = ? AND e.lease_owner = ? AND e.lease_epoch = ?)",
+			"AND "+inForce(tx),
 			namespace, micros(now), l.ExecutionID, l.ExecutionID, TaskRunning, namespace, namespace, l.ExecutionID, l.Owner, l.Epoch)
 		if res.Error == nil && res.RowsAffected != int64(tasks) {
 			return ErrConflict

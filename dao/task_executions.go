@@ -142,8 +142,7 @@ func (s *Store) RecordedOutputs(ctx context.Context, taskIDs []uint64) (map[uint
 // longer in force, the task has ended, or the row says that it is another Job.
 func (s *Store) MarkLaunched(ctx context.Context, l Lease, taskID uint64, uid string, now time.Time) error {
 	res := s.db.WithContext(ctx).Exec("UPDATE task_executions SET job_uid = ?, updated_at = ? WHERE id = ? AND status = ? AND (job_uid IS NULL OR job_uid = ?) "+
-		"AND EXISTS (SELECT 1 FROM workflow_executions e WHERE e.id = ? AND e.lease_owner = ? AND e.lease_epoch = ?)",
-		uid, micros(now), taskID, TaskRunning, uid, l.ExecutionID, l.Owner, l.Epoch)
+		"AND "+inForce(s.db), uid, micros(now), taskID, TaskRunning, uid, l.ExecutionID, l.Owner, l.Epoch)
 	return translate(one(res), "mark the Job of task %d as launched", taskID)
 }
 

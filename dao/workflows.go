@@ -107,7 +107,7 @@ func updateWorkflow(tx *gorm.DB, name, definition string, now time.Time) (Workfl
 // lockRow makes a read keep its row locked until the transaction ends. SQLite
 // locks the whole file when the transaction begins.
 func lockRow(tx *gorm.DB) []clause.Expression {
-	if tx.Name() == "sqlite" {
+	if tx.Name() == sqliteDialect {
 		return nil
 	}
 	return []clause.Expression{clause.Locking{Strength: "UPDATE"}}

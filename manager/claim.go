@@ -157,7 +157,7 @@ func (m *Manager) renew(ctx context.Context) {
 	for _, l := range leases {
 		if h := before[l.ExecutionID]; h != nil && h.lease.Epoch == l.Epoch {
 			m.mu.Lock()
-			h.until = until
+			h.until = l.Until
 			m.mu.Unlock()
 			delete(before, l.ExecutionID)
 			continue
