@@ -43,7 +43,8 @@ func (m *Manager) findCancelled(ctx context.Context) {
 	for _, l := range leases {
 		m.hold(l)
 		m.mu.Lock()
-		if h := m.held[l.ExecutionID]; h != nil {
+		if h := m.held[l.ExecutionID]; h != nil && !h.toCancel { // once: a pass that failed is tried again after its pause
+			h.toCancel = true
 			h.cancel.Store(true)
 		}
 		m.mu.Unlock()

@@ -225,3 +225,17 @@ func TestCancelWithLogsThatHang(t *testing.T) {
 		}
 	})
 }
+
+// A cancel that fails waits for its pause like all that fails, though every look
+// finds that it is still to be cancelled.
+func TestCancelThatFailsIsPaused(t *testing.T) {
+	t.Parallel()
+	m := newMocked(t)
+	lease := dao.Lease{ExecutionID: 1, Owner: "m1", Epoch: 1, Until: m.now.Add(time.Hour)}
+	m.store.EXPECT().ClaimCancelled(gomockAny, gomockAny, gomockAny, gomockAny, gomockAny).Times(3).Return([]dao.Lease{lease}, nil)
+	m.store.EXPECT().Execution(gomockAny, uint64(1)).Return(dao.WorkflowExecution{}, dao.ErrUnavailable) // once
+	for range 3 {
+		m.findCancelled(t.Context())
+		m.reconcile(t.Context(), 1)
+	}
+}

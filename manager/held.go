@@ -19,12 +19,14 @@ type held struct {
 	lease  dao.Lease // as it was claimed
 	until  time.Time // as it was last renewed; under Manager.mu
 	x      *engine.Execution
-	cancel atomic.Bool      // somebody wants it to be cancelled: its row, read again, says who
-	more   bool             // Jobs are left to be launched by the next pass
-	turns  bool             // the pass in hand may have freed slots, or left tasks that wait
-	pause  pause            // after an error of the execution as a whole
-	pauses map[uint64]pause // after an error with a task's Job, by task
-	looks  map[uint64]*look // what running Jobs have shown, by task
+	cancel atomic.Bool // somebody wants it to be cancelled: its row, read again, says who
+	// toCancel says that cancel was set; under Manager.mu.
+	toCancel bool
+	more     bool             // Jobs are left to be launched by the next pass
+	turns    bool             // the pass in hand may have freed slots, or left tasks that wait
+	pause    pause            // after an error of the execution as a whole
+	pauses   map[uint64]pause // after an error with a task's Job, by task
+	looks    map[uint64]*look // what running Jobs have shown, by task
 	// suspect says that it may be what its holders died of, and strikes how many of
 	// them did so in the midst of a pass over it.
 	suspect bool
