@@ -142,13 +142,9 @@ func TestHandoverWaitsForNoPass(t *testing.T) {
 	begun := time.Now()
 	stop()
 	await(t, "the handover", func() bool { return w.holders(t)["second"] == executions })
-	// That it takes under a second is seen in the log: here it must not be taken
-	// for a failure that the machine is slow.
-	took := time.Since(begun)
-	t.Logf("handed over %d executions in %s", executions, took)
-	if took > 10*time.Second {
-		t.Error("the handover waited for the pass")
-	}
+	// That it takes about a second is seen in the log: a slow machine is no failure.
+	// That it has not waited for the pass is seen from that being still under way.
+	t.Logf("handed over %d executions in %s", executions, time.Since(begun))
 	if e, err := w.Execution(t.Context(), stuck); err != nil || *e.LeaseOwner != "first" {
 		t.Errorf("the execution in hand is not its worker's any more: %+v, %v", e, err)
 	}
