@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -35,14 +36,6 @@ type Config struct {
 	// lose events, or go dead without a word; default 30 s.
 	RelistInterval time.Duration
 }
-
-// The limits of requests a second that this process sets itself. client-go's
-// default of 5 would be what limits a workflow engine; the API server's own
-// priority and fairness is the judge of what is too much.
-const (
-	queriesPerSecond = 500
-	burst            = 1000
-)
 
 const (
 	defaultRelist  = 30 * time.Second
@@ -78,7 +71,6 @@ func RESTConfig(cfg Config) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the Kubernetes cluster (k8s.in-cluster=%t, k8s.config-path=%q): %w", cfg.InCluster, cfg.ConfigPath, err)
 	}
-	rc.QPS, rc.Burst = queriesPerSecond, burst
 	return rc, nil
 }
 
@@ -95,6 +87,10 @@ func New(rc *rest.Config, cfg Config, log *slog.Logger) (*Client, error) {
 	// It costs both sides much less than JSON.
 	rc.ContentType, rc.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
 	rc.WarningHandlerWithContext = warnings{log}
+	// client-go's default of 5 requests a second would be what limits a workflow
+	// engine; what the API server bears, the throttle finds out.
+	rc.QPS, rc.RateLimiter = -1, nil
+	rc.Wrap(func(next http.RoundTripper) http.RoundTripper { return newThrottle(next, log) })
 	dialer := newDialer(rc)
 	rc.Dial = dialer.DialContext
 	shared, err := rest.HTTPClientFor(rc)

@@ -25,6 +25,9 @@ type pings struct {
 	hung   int // in a row
 }
 
+// signOfLife is the path that a ping asks for.
+const signOfLife = "/readyz"
+
 // hungToClose is after how many pings in a row without an answer all connections
 // are closed. HTTP/2 itself finds a dead connection out after 45 s, and what was
 // sent into it before may come through only when it is long back.
@@ -55,7 +58,7 @@ func newDialer(rc *rest.Config) *connrotation.Dialer {
 // twice in a row, all connections are closed, and the requests on them fail. When
 // it answers again, Run begins anew.
 func (c *Client) Ping(ctx context.Context) error {
-	_, err := c.pings.api.Get().AbsPath("/readyz").MaxRetries(0).DoRaw(ctx)
+	_, err := c.pings.api.Get().AbsPath(signOfLife).MaxRetries(0).DoRaw(ctx)
 	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 		err = nil // it is there, though it does not say this to us
 	}
