@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -115,13 +116,16 @@ func (s *successes) get(job types.UID) *corev1.Pod {
 	return s.pods[job].pod
 }
 
-// put keeps a pod that has succeeded by itself: one that is being deleted may have
-// ended for that, and may have been counted as failed. It says whether it is new.
+// put keeps a pod that the Job controller has made, is to count, and will count as
+// succeeded: one that is being deleted may have been counted as failed. One that
+// somebody else has made counts when the controller has adopted it. It says whether
+// it is new.
 func (s *successes) put(pod *corev1.Pod, now time.Time) bool {
-	job := types.UID(pod.Labels[batchv1.ControllerUidLabel])
-	if job == "" || pod.Status.Phase != corev1.PodSucceeded || pod.DeletionTimestamp != nil {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil || !slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer) || pod.Status.Phase != corev1.PodSucceeded || pod.DeletionTimestamp != nil {
 		return false
 	}
+	job := owner.UID
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.pods[job]; known {
@@ -135,9 +139,8 @@ func (s *successes) put(pod *corev1.Pod, now time.Time) bool {
 func (s *successes) remove(pod *corev1.Pod) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	job := types.UID(pod.Labels[batchv1.ControllerUidLabel])
-	if known := s.pods[job].pod; known != nil && known.UID == pod.UID {
-		delete(s.pods, job)
+	if owner := metav1.GetControllerOf(pod); owner != nil && s.pods[owner.UID].pod != nil && s.pods[owner.UID].pod.UID == pod.UID {
+		delete(s.pods, owner.UID)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func TestSucceedsByPod(t *testing.T) {
@@ -51,7 +52,14 @@ func podOfJob(job string, phase corev1.PodPhase) *corev1.Pod {
 	p := pod("p", phase, ended("c", 0, "Completed", `{"x":1}`))
 	p.UID = "pod"
 	p.Labels = map[string]string{batchv1.ControllerUidLabel: job}
+	p.Finalizers = []string{batchv1.JobTrackingFinalizer}
+	p.OwnerReferences = []metav1.OwnerReference{{Kind: "Job", UID: types.UID(job), Controller: new(true)}}
 	return &p
+}
+
+func withoutOwner(p *corev1.Pod) *corev1.Pod {
+	p.OwnerReferences = nil
+	return p
 }
 
 func TestSuccesses(t *testing.T) {
@@ -59,9 +67,14 @@ func TestSuccesses(t *testing.T) {
 	now := time.Unix(100, 0)
 	s := newSuccesses()
 	for name, p := range map[string]*corev1.Pod{
-		"one that runs":         podOfJob("u1", corev1.PodRunning),
-		"one that failed":       podOfJob("u1", corev1.PodFailed),
-		"one of no Job":         podOfJob("", corev1.PodSucceeded),
+		"one that runs":   podOfJob("u1", corev1.PodRunning),
+		"one that failed": podOfJob("u1", corev1.PodFailed),
+		"one of no Job":   withoutOwner(podOfJob("u1", corev1.PodSucceeded)),
+		"one that is not counted": func() *corev1.Pod {
+			p := podOfJob("u1", corev1.PodSucceeded)
+			p.Finalizers = nil
+			return p
+		}(),
 		"one that gets deleted": func() *corev1.Pod { p := deleted(*podOfJob("u1", corev1.PodSucceeded), 90); return &p }(),
 	} {
 		if s.put(p, now) || s.get("u1") != nil {

@@ -128,8 +128,8 @@ func TestThrottleCutsOnceARound(t *testing.T) {
 		s := &apiServer{takes: time.Second, bears: 1}
 		th := newTestThrottle(s)
 		load(t, th, firstLimit, time.Second/2)
-		if want := firstLimit * cutTo; th.limit != want {
-			t.Errorf("the limit is %.1f, want %.1f", th.limit, want)
+		if want := firstLimit * cutTo; th.limit < want || th.limit > want+1 { // the one that went well may have come first
+			t.Errorf("the limit is %.1f, want about %.1f", th.limit, want)
 		}
 	})
 }
