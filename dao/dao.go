@@ -51,7 +51,7 @@ func (s *Store) tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	var err error
 	for range attempts {
 		err = s.db.WithContext(ctx).Transaction(fn)
-		if !isDeadlock(err) || ctx.Err() != nil {
+		if mysqlNumber(err) != mysqlDeadlock || ctx.Err() != nil {
 			break
 		}
 	}

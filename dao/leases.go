@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // Lease is the right of one manager to move one execution. The epoch grows with
@@ -68,11 +67,8 @@ func lockHeld(tx *gorm.DB, owner string, but []uint64) ([]uint64, error) {
 	if len(but) > 0 {
 		query = query.Where("id NOT IN ?", but)
 	}
-	if tx.Name() != sqliteDialect { // whose transactions are one at a time
-		query = query.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
-	}
 	var ids []uint64
-	err := query.Order("id").Pluck("id", &ids).Error
+	err := query.Clauses(lockFree(tx)...).Order("id").Pluck("id", &ids).Error
 	return ids, err
 }
 

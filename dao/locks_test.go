@@ -134,3 +134,53 @@ func TestLocksOfAStoppedProcess(t *testing.T) {
 		}
 	}
 }
+
+// A waiting task that somebody has locked keeps no slot from those behind it.
+func TestLockedTaskHoldsUpNoSlots(t *testing.T) {
+	s := onMariaDB(t)
+	var tasks []*TaskExecution
+	workflow := s.workflow(t)
+	for range 3 {
+		s.execution(t, workflow)
+	}
+	leases, err := s.ClaimScheduled(t.Context(), Claimant{Owner: "m1"}, now, now.Add(time.Minute), 3)
+	if err != nil || len(leases) != 3 {
+		t.Fatalf("%d leases, %v", len(leases), err)
+	}
+	for _, l := range leases {
+		e, err := s.Execution(t.Context(), l.ExecutionID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Status, e.StartedAt = ExecutionRunning, &now
+		task := newTask("a", "kube-job")
+		slot := SlotWaiting
+		task.Slot, task.Namespace = &slot, "ns"
+		if err := s.Commit(t.Context(), l, &e, []Transition{{Type: EventExecutionStarted}, {Type: EventTaskStarted, Task: task}}, now); err != nil {
+			t.Fatal(err)
+		}
+		tasks = append(tasks, task)
+	}
+	s.lock(t, "SELECT id FROM task_executions WHERE id = ?", tasks[0].ID)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than anybody waits for a lock
+	defer cancel()
+	if n, err := s.GrantSlots(ctx, JobLimits{All: 2, Namespace: "ns"}, now); err != nil || n != 2 {
+		t.Errorf("%d slots are granted (%v), want 2", n, err)
+	}
+}
+
+// Executions that a clock that is ahead has put into the future are in nobody's way.
+func TestTurnsBehindOnesOfTheFuture(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		workflow := s.workflow(t)
+		for range 3 {
+			id := s.execution(t, workflow)
+			s.exec(t, "UPDATE workflow_executions SET wake_at = ? WHERE id = ?", now.Add(10*time.Minute), id)
+		}
+		due := s.execution(t, workflow)
+		leases, err := s.ClaimInTurn(t.Context(), Claimant{Owner: "m1", Namespace: "ns"}, now, now.Add(time.Minute), 2, 2)
+		if err != nil || len(leases) != 1 || leases[0].ExecutionID != due {
+			t.Errorf("claimed %+v (%v), want execution %d", leases, err, due)
+		}
+	})
+}

@@ -40,7 +40,8 @@ func (s *Store) GrantSlots(ctx context.Context, limits JobLimits, now time.Time)
 			return err
 		}
 		var ids []uint64
-		if err := waitingTasks(tx, limits.Namespace).Select("id").Limit(free).Find(&ids).Error; err != nil || len(ids) == 0 {
+		// One that somebody has locked holds up no others.
+		if err := waitingTasks(tx, limits.Namespace).Clauses(lockFree(tx)...).Select("id").Limit(free).Find(&ids).Error; err != nil || len(ids) == 0 {
 			return err
 		}
 		res := tx.Exec("UPDATE task_executions SET slot = ?, updated_at = ? WHERE id IN ? AND slot = ? AND status = ?",

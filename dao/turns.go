@@ -25,7 +25,9 @@ func (s *Store) ClaimInTurn(ctx context.Context, by Claimant, due, until time.Ti
 	db := s.db.WithContext(ctx)
 	var waiting, scheduled []turn
 	// In this order, so that one that begins in between is counted twice, not never.
-	err := db.Table("workflow_executions").Select("queue_rank, id, wake_at").Where("status = ?", ExecutionScheduled).
+	// One that nobody has, and that is not due, as by a clock that is ahead, is in nobody's way.
+	err := db.Table("workflow_executions").Select("queue_rank, id, wake_at").
+		Where("status = ? AND (wake_at <= ? OR lease_owner IS NOT NULL)", ExecutionScheduled, micros(due)).
 		Order("queue_rank, id").Limit(ahead).Find(&scheduled).Error
 	if err != nil {
 		return nil, translate(err, "look for scheduled executions")

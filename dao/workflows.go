@@ -113,6 +113,14 @@ func lockRow(tx *gorm.DB) []clause.Expression {
 	return []clause.Expression{clause.Locking{Strength: "UPDATE"}}
 }
 
+// lockFree is lockRow for those rows that nobody else has locked.
+func lockFree(tx *gorm.DB) []clause.Expression {
+	if tx.Name() == sqliteDialect { // whose transactions are one at a time
+		return nil
+	}
+	return []clause.Expression{clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked}}
+}
+
 // notFoundIsNil is for reads whose absence is an answer.
 func notFoundIsNil(err error) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {

@@ -15,6 +15,8 @@ const (
 	// passTimeout bounds what one pass waits for the database and the API
 	// server, and so how long a manager takes to stop.
 	passTimeout = 20 * time.Second
+	// maxBeat bounds what a poll waits for others to be told of it.
+	maxBeat = time.Second / 2
 )
 
 // poll puts all that is held into the queue, for whatever a lost event has missed,
@@ -69,7 +71,9 @@ func (m *Manager) claimDue(ctx context.Context) (more bool) {
 		n += m.claim(ctx, m.store.ClaimScheduled, since, limit-n)
 	}
 	if n > 0 && d.Others > 0 {
-		m.heartbeat(ctx) // so that their shares are right
+		beat, cancel := context.WithTimeout(ctx, maxBeat)
+		defer cancel()
+		m.heartbeat(beat) // so that their shares are right
 	}
 	return n >= limit && d.Running+d.Scheduled > n
 }

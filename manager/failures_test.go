@@ -455,3 +455,25 @@ func TestHangingDatabaseIsLogged(t *testing.T) {
 		})
 	}
 }
+
+// A running task whose row names no Job fails its execution, with a reason that says
+// what is wrong.
+func TestRowWithoutAJobsName(t *testing.T) {
+	t.Parallel()
+	m := newMocked(t)
+	owner, version := "m1", uint64(1)
+	row := dao.TaskExecution{ID: 5, TaskName: "a", TaskType: "kube-job"}
+	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowVersionID: &version, Status: dao.ExecutionRunning, Input: "{}", LeaseOwner: &owner, LeaseEpoch: 1}, nil)
+	m.store.EXPECT().WorkflowVersion(gomock.Any(), version).Return(dao.WorkflowVersion{Version: 1, Definition: oneJob}, nil)
+	m.store.EXPECT().Tasks(gomock.Any(), uint64(1)).Return([]*dao.TaskExecution{&row}, nil)
+	m.store.EXPECT().TakeTasks(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).AnyTimes().Return(nil)
+	m.readsOpen(&row)
+	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
+		DoAndReturn(func(_ context.Context, _ dao.Lease, e *dao.WorkflowExecution, _ []dao.Transition, _ time.Time) error {
+			if e.Status != dao.ExecutionFailed || !strings.Contains(e.ErrorMsg, "InconsistentRows: task 5 (\"a\") runs and has no execution_name") {
+				t.Errorf("%s: %s", e.Status, e.ErrorMsg)
+			}
+			return nil
+		})
+	m.reconcile(t.Context(), 1)
+}

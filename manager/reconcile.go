@@ -12,6 +12,9 @@ import (
 	"github.com/jobnetes/jobnetes/schema"
 )
 
+// inconsistentRows is why an execution fails whose rows make no sense.
+const inconsistentRows = "InconsistentRows"
+
 // unrunnable is an execution that will never make sense, however often it is
 // tried, or is not to go on: it fails.
 type unrunnable struct {
@@ -169,7 +172,12 @@ func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) 
 	}
 	x, err := engine.Load(def, &row, tasks)
 	if err != nil {
-		return nil, &unrunnable{reason: "InconsistentRows", err: fmt.Errorf("the rows do not fit the definition: %w", err)}
+		return nil, &unrunnable{reason: inconsistentRows, err: fmt.Errorf("the rows do not fit the definition: %w", err)}
+	}
+	for _, row := range x.RunningJobs() {
+		if row.ExecutionName == nil {
+			return nil, &unrunnable{reason: inconsistentRows, err: fmt.Errorf("task %d (%q) runs and has no execution_name, the name of its Job", row.ID, row.TaskName)}
+		}
 	}
 	return x, nil
 }

@@ -92,6 +92,9 @@ func Load(def *schema.Definition, row *dao.WorkflowExecution, tasks []*dao.TaskE
 		if d == nil {
 			return nil, fmt.Errorf("task %d is named %q, which the definition does not have", r.ID, r.TaskName)
 		}
+		if string(d.Type) != r.TaskType {
+			return nil, fmt.Errorf("task %d (%q) is a %s, and its definition a %s", r.ID, r.TaskName, r.TaskType, d.Type)
+		}
 		t := x.add(r, d, l)
 		x.file(t)
 		if r.Status.Ended() && r.NextTaskExecutionID == nil {

@@ -248,6 +248,7 @@ func TestLoadRefusesRowsThatDoNotFit(t *testing.T) {
 	}{
 		"a name the definition does not have": {dao.TaskExecution{ID: 7, TaskName: "nobody"}, `task 7 is named "nobody"`},
 		"a parent that is not there":          {dao.TaskExecution{ID: 7, TaskName: "a", ParentTaskExecutionID: &three}, `set of task 3 that is not there`},
+		"another type than the definition":    {dao.TaskExecution{ID: 7, TaskName: "a", TaskType: "branch"}, `task 7 ("a") is a branch, and its definition a kube-job`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
