@@ -36,11 +36,6 @@ const (
 	sqliteConstraint = 19
 )
 
-func isDeadlock(err error) bool {
-	n := mysqlNumber(err)
-	return n == mysqlDeadlock || n == mysqlLockWait
-}
-
 // IsUnavailable says whether err, of a database that db or dao was asked about,
 // passes by itself: it is away, or too busy. A wrong password does not.
 func IsUnavailable(err error) bool { return errors.Is(err, ErrUnavailable) || isUnavailable(err) }

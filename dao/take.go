@@ -20,7 +20,7 @@ func (t *TaskExecution) Elsewhere(namespace string) bool {
 // a slot gets one from a manager without, which is about to create its Job. So what
 // waits has no Job, and may go on in any namespace.
 func (t *TaskExecution) Take(namespace string, limited bool) (changed bool) {
-	if t.Slot == nil && limited || t.Slot != nil && *t.Slot == SlotWaiting && !(limited && t.Waits()) {
+	if t.Slot == nil && limited || t.Slot != nil && *t.Slot == SlotWaiting && (!limited || !t.Waits()) {
 		slot := SlotGranted
 		t.Slot, changed = &slot, true
 	}
