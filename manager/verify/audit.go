@@ -64,7 +64,8 @@ type auditLog struct {
 	namespace, installation string
 	jobs                    map[string]*written // by name
 	users                   map[string]string   // each once, however often it is named
-	from, to                time.Time
+	from, to                time.Time           // of the events about these Jobs
+	first, last             time.Time           // of all events
 	unreadable              int
 }
 
@@ -119,17 +120,13 @@ func (a *auditLog) line(line []byte) {
 
 // event takes an event, if it is about a Job of the namespace.
 func (a *auditLog) event(e *auditEvent) {
-	o := &e.ObjectRef
+	o, at := &e.ObjectRef, e.RequestReceivedTimestamp
+	widen(&a.first, &a.last, at)
 	if e.Stage != "" && e.Stage != "ResponseComplete" || o.Resource != "jobs" || o.APIGroup != "batch" || o.Subresource != "" ||
 		o.Namespace != a.namespace || strings.Contains(e.RequestURI, "dryRun=") {
 		return
 	}
-	if at := e.RequestReceivedTimestamp; a.from.IsZero() || at.Before(a.from) {
-		a.from = at
-	}
-	if at := e.RequestReceivedTimestamp; at.After(a.to) {
-		a.to = at
-	}
+	widen(&a.from, &a.to, at)
 	name := o.Name
 	if e.ResponseObject.Kind == "Job" && e.ResponseObject.Metadata.Name != "" {
 		name = e.ResponseObject.Metadata.Name // a create may leave the name to the server
@@ -143,10 +140,37 @@ func (a *auditLog) event(e *auditEvent) {
 	case "delete":
 		if code := e.ResponseStatus.Code; code < http.StatusMultipleChoices {
 			w := a.of(name)
-			w.deleted, w.deleter, w.at = true, a.user(e), e.RequestReceivedTimestamp
+			w.deleted, w.deleter, w.at = true, a.user(e), at
 			w.gone = cmp.Or(e.ResponseObject.Details.UID, e.ResponseObject.Metadata.UID)
 		}
 	}
+}
+
+// widen makes a span of time take in at; what is no event has no time.
+func widen(from, to *time.Time, at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	if from.IsZero() || at.Before(*from) {
+		*from = at
+	}
+	if at.After(*to) {
+		*to = at
+	}
+}
+
+// judges says whether the logs can tell about the tasks that have a Job: either they
+// have an event about the Jobs, or none of these tasks began while they were written.
+func (a *auditLog) judges(launches map[string]launched) bool {
+	if !a.from.IsZero() {
+		return true
+	}
+	for _, task := range launches {
+		if a.first.IsZero() || !task.at.Before(a.first) && !task.at.After(a.last) {
+			return false
+		}
+	}
+	return true
 }
 
 func (a *auditLog) create(name string, e *auditEvent) {

@@ -139,10 +139,6 @@ func TestAuditLogs(t *testing.T) {
 			func(w *world) []string { return []string{text(w.audit[5:])} },
 			AuditCounts{Creates: 1, Launched: 6, Matched: 1, Outside: 5}, nil,
 		},
-		"empty": {
-			func(*world) []string { return []string{""} },
-			AuditCounts{Launched: 6, Outside: 6}, nil,
-		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -190,5 +186,59 @@ func TestDeletes(t *testing.T) {
 	}
 	if !r.Audit.From.Before(*r.Audit.To) || !r.Audit.To.Equal(w.now.Truncate(time.Second)) {
 		t.Errorf("the log is from %s to %s", r.Audit.From, r.Audit.To)
+	}
+}
+
+// What has nothing to say about Jobs proves nothing: it is an error if it should have,
+// and else no proof.
+func TestAuditLogsWithoutJobs(t *testing.T) {
+	t.Parallel()
+	pods := func(w *world, ago time.Duration) string {
+		w.now = w.now.Add(-ago)
+		w.note("create", "p", 201, nil)
+		w.now = w.now.Add(ago)
+		return strings.Replace(w.audit[len(w.audit)-1], `"resource":"jobs"`, `"resource":"pods"`, 1) + "\n"
+	}
+	tests := map[string]struct {
+		log     func(w *world) string
+		idle    bool // no task has a Job
+		refused bool
+	}{
+		"empty":                          {func(*world) string { return "" }, false, true},
+		"garbage":                        {func(*world) string { return "garbage\n" }, false, true},
+		"garbage without an end":         {func(*world) string { return "garbage" }, false, true},
+		"JSON that is no event":          {func(*world) string { return "{}\n[1]\n" }, false, true},
+		"other things, before and after": {func(w *world) string { return pods(w, time.Hour) + pods(w, 0) }, false, true},
+		"other things, before":           {func(w *world) string { return pods(w, time.Hour) }, false, false},
+		"another namespace's": {func(w *world) string {
+			return strings.ReplaceAll(strings.Join(w.audit, "\n")+"\n", `"jobs","`, `"other","`)
+		}, false, true},
+		"empty, and no task has a Job there": {func(*world) string { return "" }, true, false},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, sqlite(t))
+			id := w.start(all, "{}")
+			if !tc.idle {
+				w.run(id, well)
+			}
+			r, err := w.tryVerify([]Log{{Name: "audit.log", Reader: strings.NewReader(tc.log(w))}})
+			if tc.refused {
+				if err == nil || !strings.Contains(err.Error(), "audit log audit.log has no event about Jobs of namespace jobs, though 6 tasks have a Job there: ") {
+					t.Fatalf("%v, %+v", err, r)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.ContainsFunc(r.Proved, func(s string) bool { return strings.Contains(s, "audit log") }) {
+				t.Errorf("proved %q", r.Proved)
+			}
+			if !slices.ContainsFunc(r.Unchecked, func(s string) bool { return strings.Contains(s, "two Jobs one after the other") }) {
+				t.Errorf("not checked: %q", r.Unchecked)
+			}
+		})
 	}
 }

@@ -13,13 +13,23 @@ import (
 
 // compareWithLogs compares the audit logs with the rows: each task was launched at
 // most once, each Job that was created is a task's, and each Job that a task has was
-// created.
+// created. Logs that have nothing about these Jobs are an error: they are others, or
+// leave Jobs out, and would prove anything.
 func (v *Verifier) compareWithLogs(ctx context.Context, logs []Log, first *look) error {
 	log := newAuditLog(v.cfg.Namespace, v.cfg.Installation)
 	for _, l := range logs {
 		if err := log.read(l); err != nil {
 			return err
 		}
+	}
+	if !log.judges(first.launched) {
+		var names []string
+		for _, l := range logs {
+			names = append(names, l.Name)
+		}
+		return fmt.Errorf("audit log %s has no event about Jobs of namespace %s, though %s: see that it is this cluster's, and of the time in which they began, "+
+			"that its policy has batch jobs with the verbs create and delete, and that k8s.job-namespace is right",
+			strings.Join(names, ", "), v.cfg.Namespace, count(len(first.launched), "task has a Job there", "tasks have a Job there"))
 	}
 	counts := &AuditCounts{Launched: len(first.launched), Unreadable: log.unreadable, Deletes: map[string]int{}}
 	v.report.Audit = counts

@@ -36,10 +36,14 @@ func (r *Report) concludeAudit() {
 		r.leave("whether an attempt had two Jobs one after the other: give the API server's audit log by --audit-log")
 		return
 	}
-	if !r.found(LaunchedTwice, CreatedUnknown) {
+	switch {
+	case a.Creates == 0:
+		r.leave("whether an attempt had two Jobs one after the other: the audit log has no creation of a task's Job")
+	case !r.found(LaunchedTwice, CreatedUnknown):
 		r.prove("%d Jobs were created according to the audit log: each for a task, and none twice for an attempt", a.Creates)
 	}
-	if !r.found(CreateMissing) {
+	// Of none, each is under one of the heads below.
+	if a.Matched > 0 && !r.found(CreateMissing) {
 		r.prove("%d of %d tasks with a Job have its creation in the audit log", a.Matched, a.Launched)
 	}
 	if a.Adopted > 0 {
@@ -65,4 +69,12 @@ func (r *Report) prove(format string, args ...any) {
 
 func (r *Report) leave(format string, args ...any) {
 	r.Unchecked = append(r.Unchecked, fmt.Sprintf(format, args...))
+}
+
+// count says how many there are of what has a word for one and a word for more.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -262,6 +262,12 @@ func (w *world) verify(change ...func(*Config)) *Report {
 
 func (w *world) verifyWith(logs []Log, change ...func(*Config)) *Report {
 	w.t.Helper()
+	r, err := w.tryVerify(logs, change...)
+	w.must(err)
+	return r
+}
+
+func (w *world) tryVerify(logs []Log, change ...func(*Config)) (*Report, error) {
 	cfg := Config{
 		Installation: installation, Namespace: namespace, All: true,
 		Now: func() time.Time { return w.now }, Wait: func(context.Context) error { w.meanwhile(); return nil },
@@ -269,9 +275,7 @@ func (w *world) verifyWith(logs []Log, change ...func(*Config)) *Report {
 	for _, c := range change {
 		c(&cfg)
 	}
-	r, err := New(cfg, w.Store, w.Store, memory{w}).Run(w.t.Context(), logs)
-	w.must(err)
-	return r
+	return New(cfg, w.Store, w.Store, memory{w}).Run(w.t.Context(), logs)
 }
 
 func repairing(c *Config) { c.Actor = "verify by test" }
