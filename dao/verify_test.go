@@ -1,10 +1,13 @@
 package dao
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // A history is all there is of an execution, and of no other.
@@ -31,6 +34,41 @@ func TestHistories(t *testing.T) {
 		}
 		if o := hs[1]; o.Execution.ID != other || len(o.Tasks) != 0 || len(o.Events) != 1 || len(o.Waiting) != 0 {
 			t.Errorf("the other: %+v", o)
+		}
+	})
+}
+
+// An execution whose workflow is missing, as in a database that was restored in part,
+// can be read as any other.
+func TestWorkflowMissing(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		s.start(t, l, e)
+		off, on := "SET foreign_key_checks = 0", "SET foreign_key_checks = 1"
+		if s.gdb.Name() == "sqlite" {
+			off, on = "PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"
+		}
+		err := s.gdb.Connection(func(one *gorm.DB) error {
+			return cmp.Or(one.Exec(off).Error, one.Exec("DELETE FROM workflow_versions").Error, one.Exec("DELETE FROM workflows").Error, one.Exec(on).Error)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row, err := s.Execution(t.Context(), e.ID); err != nil || row.ID != e.ID || row.WorkflowName != "" || row.Input != "{}" {
+			t.Errorf("%+v, %v", row, err)
+		}
+		if row, ts, err := s.OpenRows(t.Context(), e.ID); err != nil || row.ID != e.ID || len(ts) != 1 {
+			t.Errorf("%+v, %v, %v", row, ts, err)
+		}
+		if hs, err := s.Histories(t.Context(), []uint64{e.ID}); err != nil || len(hs) != 1 || len(hs[0].Tasks) != 1 {
+			t.Errorf("%+v, %v", hs, err)
+		}
+		if es, err := s.Executions(t.Context(), ExecutionFilter{Limit: 10}); err != nil || len(es) != 1 {
+			t.Errorf("%+v, %v", es, err)
+		}
+		e.Status, e.ErrorMsg, e.EndedAt = ExecutionFailed, "InconsistentRows", &now
+		if err := s.Commit(t.Context(), l, e, []Transition{{Type: EventExecutionFailed}}, now); err != nil {
+			t.Errorf("it cannot be ended: %v", err)
 		}
 	})
 }

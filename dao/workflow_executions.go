@@ -75,7 +75,8 @@ type WorkflowExecution struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 
-	// Of the workflow and its version, by joins.
+	// Of the workflow and its version, by joins. No name: the workflow's row is missing,
+	// as in a database that was restored in part.
 	WorkflowName    string `gorm:"->"`
 	WorkflowVersion uint32 `gorm:"->"`
 }
@@ -88,9 +89,9 @@ const (
 		"workflow_executions.status, workflow_executions.priority, workflow_executions.attempt, workflow_executions.error_msg, workflow_executions.started_at, workflow_executions.ended_at, " +
 		"workflow_executions.lease_owner, workflow_executions.lease_epoch, workflow_executions.lease_until, workflow_executions.wake_at, " +
 		"workflow_executions.cancel_requested_at, workflow_executions.cancel_requested_by, workflow_executions.cancel_reason, " +
-		"workflow_executions.created_at, workflow_executions.updated_at, w.name AS workflow_name, COALESCE(v.version, 0) AS workflow_version"
+		"workflow_executions.created_at, workflow_executions.updated_at, COALESCE(w.name, '') AS workflow_name, COALESCE(v.version, 0) AS workflow_version"
 	executionData  = ", workflow_executions.input, workflow_executions.output"
-	executionJoins = "JOIN workflows w ON w.id = workflow_executions.workflow_id LEFT JOIN workflow_versions v ON v.id = workflow_executions.workflow_version_id"
+	executionJoins = "LEFT JOIN workflows w ON w.id = workflow_executions.workflow_id LEFT JOIN workflow_versions v ON v.id = workflow_executions.workflow_version_id"
 )
 
 // NewExecution is what CreateExecution inserts.

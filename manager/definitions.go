@@ -2,9 +2,11 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/schema"
 )
 
@@ -45,6 +47,9 @@ func (m *Manager) definition(ctx context.Context, versionID uint64) (*schema.Def
 		return def, nil
 	}
 	v, err := m.store.WorkflowVersion(ctx, versionID)
+	if errors.Is(err, dao.ErrNotFound) {
+		return nil, &unrunnable{reason: "InconsistentRows", err: fmt.Errorf("the version of its workflow (id %d) is missing: was the database restored in part?", versionID)}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,11 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/db"
 )
 
 func TestRunsToTheEnd(t *testing.T) {
@@ -314,6 +317,36 @@ func TestBrokenExecutions(t *testing.T) {
 	}
 	if e := w.ended(t, notJSON); e.Status != dao.ExecutionFailed || e.ErrorMsg != "the input is not JSON" {
 		t.Errorf("the broken input: %s: %s", e.Status, e.ErrorMsg)
+	}
+}
+
+// An execution whose workflow, or its version, is missing, as after a part of a dump was
+// restored, fails, and says so.
+func TestMissingRows(t *testing.T) {
+	t.Parallel()
+	w := newLocal(t)
+	ofNothing, ofNoVersion := w.start(t, workflow(w.job("a", "", "")), "{}"), w.start(t, workflow(w.job("a", "", "")), "{}")
+	gdb, err := db.Open(t.Context(), w.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close(gdb) })
+	err = gdb.Connection(func(one *gorm.DB) error {
+		return cmp.Or(one.Exec("PRAGMA foreign_keys = OFF").Error,
+			one.Exec("UPDATE workflow_executions SET workflow_id = 777, workflow_version_id = NULL WHERE id = ?", ofNothing).Error,
+			one.Exec("UPDATE workflow_executions SET workflow_version_id = 778 WHERE id = ?", ofNoVersion).Error)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, w.manager(t, "m1"))
+	for id, want := range map[uint64]string{
+		ofNothing:   "InconsistentRows: its workflow (id 777) is missing",
+		ofNoVersion: "InconsistentRows: the version of its workflow (id 778) is missing",
+	} {
+		if e := w.ended(t, id); e.Status != dao.ExecutionFailed || !strings.Contains(e.ErrorMsg, want) {
+			t.Errorf("%s: %s, want %s", e.Status, e.ErrorMsg, want)
+		}
 	}
 }
 

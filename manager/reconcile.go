@@ -159,6 +159,9 @@ func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) 
 	if row.CancelRequestedAt != nil {
 		return nil, errCancelled
 	}
+	if row.WorkflowName == "" {
+		return nil, &unrunnable{reason: "InconsistentRows", err: fmt.Errorf("its workflow (id %d) is missing: was the database restored in part?", row.WorkflowID)}
+	}
 	def, err := m.definitionOf(ctx, h, &row)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -30,6 +31,9 @@ func abortedFor(h *dao.History) string {
 func (l *look) checkReplay(ctx context.Context, h *dao.History) error {
 	e, aborted := &h.Execution, abortedFor(h)
 	switch {
+	case e.WorkflowName == "":
+		l.addOf(e.ID, nil, RowsInconsistent, "its workflow (id %d) is missing", e.WorkflowID)
+		return nil
 	case e.Status == dao.ExecutionScheduled && len(h.Tasks) > 0:
 		l.addOf(e.ID, h.Tasks[0], TaskUnexpected, "the execution is scheduled, and has %d tasks already", len(h.Tasks))
 		return nil
@@ -37,6 +41,10 @@ func (l *look) checkReplay(ctx context.Context, h *dao.History) error {
 		return nil
 	}
 	def, invalid, err := l.v.defs.get(ctx, *e.WorkflowVersionID)
+	if errors.Is(err, dao.ErrNotFound) {
+		l.addOf(e.ID, nil, RowsInconsistent, "the version of its workflow (id %d) is missing", *e.WorkflowVersionID)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -136,7 +144,8 @@ type definition struct {
 // maxDefinitions is how many parsed definitions are kept.
 const maxDefinitions = 256
 
-// get returns the definition of a version, or why it is none.
+// get returns the definition of a version, or why it is none; dao.ErrNotFound if the
+// version is missing.
 func (d *definitions) get(ctx context.Context, versionID uint64) (def *schema.Definition, invalid, err error) {
 	kept, ok := d.parsed[versionID]
 	if !ok {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -89,6 +90,18 @@ func (w *world) sql(statement string, args ...any) {
 	if err := w.gdb.Exec(statement, args...).Error; err != nil {
 		w.t.Fatalf("%s: %v", statement, err)
 	}
+}
+
+// unchecked is sql without foreign keys, as a dump is restored.
+func (w *world) unchecked(statement string) {
+	w.t.Helper()
+	off, on := "SET foreign_key_checks = 0", "SET foreign_key_checks = 1"
+	if w.gdb.Name() == "sqlite" {
+		off, on = "PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"
+	}
+	w.must(w.gdb.Connection(func(one *gorm.DB) error {
+		return cmp.Or(one.Exec(off).Error, one.Exec(statement).Error, one.Exec(on).Error)
+	}))
 }
 
 // start schedules an execution.

@@ -114,6 +114,14 @@ var drifts = map[string]drift{
 		do:   func(w *world) { w.sql(`UPDATE workflow_versions SET definition = '{"name": "w"}'`) },
 		want: []Kind{DefinitionInvalid}, what: "not a valid definition",
 	},
+	"workflow missing": {
+		do:   func(w *world) { w.unchecked("UPDATE workflow_executions SET workflow_id = 777 WHERE id = 2") },
+		want: []Kind{RowsInconsistent}, what: "its workflow (id 777) is missing",
+	},
+	"version missing": {
+		do:   func(w *world) { w.unchecked("UPDATE workflow_executions SET workflow_version_id = 777 WHERE id = 2") },
+		want: []Kind{RowsInconsistent}, what: "version of its workflow (id 777) is missing",
+	},
 	"set that is not there": {
 		do:   func(w *world) { w.sql("UPDATE task_executions SET set_index = 7 WHERE task_name = 'c'") },
 		want: []Kind{RowsInconsistent}, what: "part of a set",
