@@ -110,7 +110,8 @@ func (s *Store) TasksOfJobs(ctx context.Context, names []string, ids []uint64) (
 	return tasks, translate(err, "look for the tasks of %d Jobs", len(names))
 }
 
-// ManagerSeen returns when a manager was last seen; the zero time if none ever was.
+// ManagerSeen returns when a manager was last seen; the zero time if none is
+// registered: one that ends in good order takes its row away.
 func (s *Store) ManagerSeen(ctx context.Context) (time.Time, error) {
 	var last struct{ SeenAt time.Time }
 	err := notFoundIsNil(s.db.WithContext(ctx).Table("managers").Select("seen_at").Order("seen_at DESC").Limit(1).Take(&last).Error)

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -19,11 +20,18 @@ func (h happened) String() string {
 	return fmt.Sprintf("%s of task %d", h.event, h.task)
 }
 
+// addEvent adds a finding about an event.
+func (l *look) addEvent(executionID uint64, of happened, kind Kind, format string, args ...any) {
+	f := finding(kind, fmt.Sprintf(format, args...))
+	f.ExecutionID, f.TaskID = executionID, of.task
+	l.add(f)
+}
+
 // checkEvents wants one event for each thing that the rows say has happened, none
 // for anything else, and all in an order in which they can have happened. Types that
 // it does not know are acts of people, which say nothing of rows.
 func (l *look) checkEvents(h *dao.History) {
-	e := &h.Execution
+	id := h.Execution.ID
 	at := map[happened]int{} // the place of the first, from 1
 	for i, ev := range h.Events {
 		key := happened{event: ev.Type}
@@ -37,7 +45,7 @@ func (l *look) checkEvents(h *dao.History) {
 			continue
 		}
 		if at[key] != 0 {
-			l.addOf(e.ID, nil, EventUnexpected, "event %d, %s, is there for the second time", ev.ID, key)
+			l.addEvent(id, key, EventUnexpected, "event %d, %s, is there for the second time", ev.ID, key)
 			continue
 		}
 		at[key] = i + 1
@@ -45,7 +53,7 @@ func (l *look) checkEvents(h *dao.History) {
 	want := wantedEvents(h)
 	for _, w := range want {
 		if at[w] == 0 {
-			l.addOf(e.ID, nil, EventMissing, "the rows say that there was %s, and there is no event", w)
+			l.addEvent(id, w, EventMissing, "the rows say that there was %s, and there is no event", w)
 		}
 	}
 	allowed := map[happened]bool{{event: dao.EventExecutionScheduled}: true} // one that was inserted by SQL has none
@@ -58,7 +66,7 @@ func (l *look) checkEvents(h *dao.History) {
 			key.task = *ev.TaskExecutionID
 		}
 		if at[key] == i+1 && !allowed[key] {
-			l.addOf(e.ID, nil, EventUnexpected, "there is event %d, %s, and the rows say that it has not happened", ev.ID, key)
+			l.addEvent(id, key, EventUnexpected, "there is event %d, %s, and the rows say that it has not happened", ev.ID, key)
 		}
 	}
 	l.checkOrder(h, at)
@@ -93,7 +101,7 @@ func wantedEvents(h *dao.History) []happened {
 func (l *look) checkOrder(h *dao.History, at map[happened]int) {
 	before := func(a, b happened) {
 		if at[a] != 0 && at[b] != 0 && at[a] > at[b] {
-			l.addOf(h.Execution.ID, nil, EventOrder, "%s comes after %s", a, b)
+			l.addEvent(h.Execution.ID, happened{task: cmp.Or(b.task, a.task)}, EventOrder, "%s comes after %s", a, b)
 		}
 	}
 	begin := happened{event: dao.EventExecutionStarted}

@@ -41,7 +41,11 @@ type advice struct{ why, do string }
 
 // advices returns it for each kind.
 func advices() map[Kind]advice {
-	const report = "if nobody did, please report it, with the rows of this execution (workflow_executions, task_executions, execution_events)"
+	const (
+		report = "if nobody did, please report it, with the rows of this execution (workflow_executions, task_executions, execution_events)"
+		events = "find who changed events; " + report
+		rows   = "find who changed rows; " + report
+	)
 	return map[Kind]advice{
 		DefinitionInvalid: {
 			"somebody changed workflow_versions by SQL, or another build took the definition for valid",
@@ -49,39 +53,39 @@ func advices() map[Kind]advice {
 		},
 		RowsInconsistent: {
 			"somebody changed rows by SQL, or restored a part of a backup",
-			"an open execution will fail with InconsistentRows as soon as a manager reads it: start it again; " + report,
+			"an open execution will fail with InconsistentRows as soon as a manager reads it: start it again; " + rows,
 		},
 		TaskMissing: {
 			"a row was deleted, a restored backup is not complete, another build decided otherwise, or a step was lost",
-			"start the workflow again if the step matters; " + report,
+			"start the workflow again if the step matters; " + rows,
 		},
 		TaskUnexpected: {
 			"a row was inserted or changed by SQL, another build decided otherwise, or a step was taken twice",
-			"see whether the task's Job did harm; " + report,
+			"see whether the task's Job did harm; " + rows,
 		},
 		TaskDiffers: {
 			"a row was changed by SQL, or another build decided otherwise",
-			report,
+			rows,
 		},
 		ExecutionDiffers: {
 			"a row was changed by SQL, or another build decided otherwise",
-			report,
+			rows,
 		},
 		TaskRunsOn: {
 			"the execution's row was changed by SQL",
-			"nobody will end the task: delete its Job, then set its status = 2, error_reason = 'Aborted' and ended_at by SQL; " + report,
+			"nobody will end the task: delete its Job, then set its status = 2, error_reason = 'Aborted' and ended_at by SQL; " + rows,
 		},
 		EventMissing: {
 			"events were deleted, or rows changed, by SQL",
-			"the history is not rewritten: believe the rows; " + report,
+			"the history is not rewritten: believe the rows; " + events,
 		},
 		EventUnexpected: {
 			"events were inserted, or rows changed, by SQL",
-			"the history is not rewritten: believe the rows; " + report,
+			"the history is not rewritten: believe the rows; " + events,
 		},
 		EventOrder: {
 			"events were inserted by SQL, or restored in another order",
-			"the history is not rewritten: believe the rows; " + report,
+			"the history is not rewritten: believe the rows; " + events,
 		},
 		CheckPanicked: {
 			"this is a bug of jobnetes",
@@ -101,11 +105,11 @@ func advices() map[Kind]advice {
 		},
 		JobNotCreated: {
 			"the API server is away or refuses Jobs for a time (a quota, missing rights, a webhook), or its manager hangs",
-			"its manager's log says why: look for the task's id",
+			"its manager's /readyz and log say why",
 		},
 		JobEndNotSeen: {
 			"its manager cannot reach the API server or the database, has another namespace in its settings (k8s.job-namespace), or hangs",
-			"its manager's log says why: look for the execution's id; restart that manager",
+			"its manager's /readyz and log say why; restart that manager",
 		},
 		JobGone: {
 			"somebody, or something, other than jobnetes deleted the Job",
@@ -129,11 +133,11 @@ func advices() map[Kind]advice {
 		},
 		LaunchedTwice: {
 			"a stranger deleted the Job after it was created and before its manager could note it (the gap that docs/architecture.md tells of), or created one by that name",
-			"see whether the task's work was done twice; " + report,
+			"see whether the task's work was done twice, and who created and deleted Jobs; if no stranger did, please report it, with the log and the execution's rows",
 		},
 		CreateMissing: {
 			"the log is not complete (another API server's, rotated away, a policy that leaves out Jobs), job_uid was changed by SQL, or the API server was killed twice: before it noted the creation, and before it noted the deletion",
-			"give the logs of all API servers by --audit-log; " + report,
+			"give the logs of all API servers by --audit-log; if they are complete, " + rows,
 		},
 		CreatedUnknown: {
 			"the database was restored from an older backup, its rows were deleted, or somebody copied a Job",
@@ -141,6 +145,17 @@ func advices() map[Kind]advice {
 		},
 	}
 }
+
+// rowsChanged is what to do about events that do not fit the rows, in place of believing
+// these, if the rows do not fit the definition.
+const rowsChanged = "the history is not rewritten, and rows of this execution were changed, too, as is found besides: where they differ, the events have what happened; find who changed rows"
+
+// aboutEvents and aboutRows are the kinds of finding about the events and the rows of an
+// execution.
+var (
+	aboutEvents = []Kind{EventMissing, EventUnexpected, EventOrder}
+	aboutRows   = []Kind{RowsInconsistent, TaskMissing, TaskUnexpected, TaskDiffers, ExecutionDiffers, TaskRunsOn}
+)
 
 // finding makes a finding with the advice of its kind.
 func finding(kind Kind, what string) Finding {

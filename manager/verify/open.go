@@ -140,11 +140,11 @@ func (l *look) addNoManager(seen time.Time) {
 			longest = f
 		}
 	}
-	when := "none was ever seen"
+	when := "none is registered"
 	if !seen.IsZero() {
 		when = "the last was seen at " + stamp(seen)
 	}
-	f := finding(NoManager, fmt.Sprintf("%d executions wait for a manager, this one since %s, and none runs: %s", len(l.idle), stamp(longest.since), when))
+	f := finding(NoManager, fmt.Sprintf("%s for a manager, this one since %s, and none runs: %s", count(len(l.idle), "execution waits", "executions wait"), stamp(longest.since), when))
 	f.ExecutionID = longest.ExecutionID
 	l.add(f)
 }

@@ -115,6 +115,20 @@ func (r *Report) sort() {
 	})
 }
 
+// doubtRows has no finding about events say that rows are to be believed if there is a
+// finding about the rows of that execution.
+func (r *Report) doubtRows() {
+	changed := map[uint64]bool{}
+	for _, f := range r.Findings {
+		changed[f.ExecutionID] = changed[f.ExecutionID] || slices.Contains(aboutRows, f.Kind)
+	}
+	for i := range r.Findings {
+		if f := &r.Findings[i]; changed[f.ExecutionID] && slices.Contains(aboutEvents, f.Kind) {
+			f.Do = rowsChanged
+		}
+	}
+}
+
 // found says whether there is a finding of one of those kinds, repaired or not.
 func (r *Report) found(kinds ...Kind) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return slices.Contains(kinds, f.Kind) })

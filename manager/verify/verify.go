@@ -130,6 +130,7 @@ func (v *Verifier) Run(ctx context.Context, logs []Log) (*Report, error) {
 			return nil, err
 		}
 	}
+	v.report.doubtRows()
 	v.report.sort()
 	if v.cfg.Actor != "" {
 		v.repair(ctx)

@@ -199,7 +199,7 @@ var drifts = map[string]drift{
 			w.sql("UPDATE workflow_executions SET wake_at = ?, lease_until = ? WHERE id = 2", w.now.Add(-time.Hour), w.now.Add(-time.Hour))
 			w.start(all, "{}")
 		},
-		want: []Kind{NoManager}, what: "none was ever seen",
+		want: []Kind{NoManager}, what: "none runs: none is registered",
 	},
 	"manager hangs": {
 		do: func(w *world) {
@@ -326,6 +326,54 @@ func TestDrift(t *testing.T) {
 					t.Errorf("after the repair found %+v", r.Findings)
 				}
 			})
+		})
+	}
+}
+
+// What is found about events is told of the task that they are of. Rows are only to be
+// believed if nothing is found about them.
+func TestEventsAdvice(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		do    string
+		want  []Kind // of events
+		tasks int    // of these, those of the task
+		say   string
+	}{
+		"an event deleted":  {"DELETE FROM execution_events WHERE type = 'TaskFailed'", []Kind{EventMissing}, 1, "believe the rows"},
+		"an event inserted": {"INSERT INTO execution_events (workflow_execution_id, task_execution_id, at, type, actor) SELECT 1, 1, at, 'TaskSucceeded', 'x' FROM execution_events WHERE id = 1", []Kind{EventUnexpected}, 1, "believe the rows"},
+		"a row changed":     {"UPDATE workflow_executions SET status = 2, error_msg = '' WHERE id = 1", []Kind{EventMissing, EventUnexpected}, 0, "the events have what happened"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, sqlite(t))
+			w.run(w.start(all, "{}"), ill("extract"))
+			w.run(w.start(all, "{}"), well)
+			w.sql("DELETE FROM execution_events WHERE type = 'ExecutionStarted' AND workflow_execution_id = 2") // another's
+			w.sql(tc.do)
+			var kinds []Kind
+			tasks := 0
+			for _, f := range w.verify().Findings {
+				if !slices.Contains(aboutEvents, f.Kind) {
+					continue
+				}
+				say := tc.say
+				if f.ExecutionID == 2 {
+					say = "believe the rows"
+				} else {
+					kinds = append(kinds, f.Kind)
+				}
+				if f.TaskID == 1 {
+					tasks++
+				}
+				if !strings.Contains(f.Do, say) {
+					t.Errorf("%s of execution %d: %s, want %s", f.Kind, f.ExecutionID, f.Do, say)
+				}
+			}
+			if !slices.Equal(kinds, tc.want) || tasks != tc.tasks {
+				t.Errorf("found %v, %d of the task; want %v, %d", kinds, tasks, tc.want, tc.tasks)
+			}
 		})
 	}
 }
