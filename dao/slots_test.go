@@ -1,6 +1,7 @@
 package dao
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,21 @@ func (s bundle) waitingFor(t *testing.T, workflowID uint64, priority int32, name
 		t.Fatal(err)
 	}
 	return leases[0], tasks
+}
+
+func TestWaitingTasks(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		w := s.workflow(t)
+		one, _ := s.waitingFor(t, w, 0, "ns", 1)
+		four, tasks := s.waitingFor(t, w, 0, "ns", 4)
+		none, granted := s.waitingFor(t, w, 0, "ns", 1)
+		s.end(t, tasks[0])
+		s.exec(t, "UPDATE task_executions SET slot = ? WHERE id IN (?, ?)", SlotGranted, tasks[1].ID, granted[0].ID)
+		got, err := s.WaitingTasks(t.Context(), []uint64{one.ExecutionID, four.ExecutionID, none.ExecutionID})
+		if want := map[uint64]int{one.ExecutionID: 1, four.ExecutionID: 2}; err != nil || !maps.Equal(got, want) {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+	})
 }
 
 // slots returns the tasks' slots as they are stored, -1 for NULL.

@@ -78,6 +78,12 @@ func (t *TaskExecution) Waits() bool {
 	return t.Status == TaskRunning && t.JobUID == nil && t.Slot != nil && *t.Slot == SlotWaiting
 }
 
+// Creating says whether the task's Job is not known to exist yet, and waits for no
+// turn: its manager is about to create it, or cannot.
+func (t *TaskExecution) Creating() bool {
+	return t.Status == TaskRunning && t.ExecutionName != nil && t.JobUID == nil && !t.Waits()
+}
+
 // TableName tells gorm.
 func (TaskExecution) TableName() string { return "task_executions" }
 
@@ -97,6 +103,23 @@ func (s *Store) Tasks(ctx context.Context, executionID uint64) ([]*TaskExecution
 	var ts []*TaskExecution
 	err := s.db.WithContext(ctx).Select(taskColumns).Where("workflow_execution_id = ?", executionID).Order("id").Find(&ts).Error
 	return ts, translate(err, "list the tasks of execution %d", executionID)
+}
+
+// WaitingTasks returns how many tasks of each of these executions wait for their
+// turn, by a limit on running Jobs. Executions without such tasks are left out.
+func (s *Store) WaitingTasks(ctx context.Context, executionIDs []uint64) (map[uint64]int, error) {
+	var rows []struct {
+		WorkflowExecutionID uint64
+		Waiting             int
+	}
+	err := s.db.WithContext(ctx).Table("task_executions").Select("workflow_execution_id, COUNT(*) AS waiting").
+		Where("workflow_execution_id IN ? AND status = ? AND slot = ? AND job_uid IS NULL", executionIDs, TaskRunning, SlotWaiting).
+		Group("workflow_execution_id").Find(&rows).Error
+	counts := make(map[uint64]int, len(rows))
+	for _, r := range rows {
+		counts[r.WorkflowExecutionID] = r.Waiting
+	}
+	return counts, translate(err, "count the tasks of %d executions that wait for their turn", len(executionIDs))
 }
 
 // RecordOutput keeps data as the output of a running task; the last one counts.

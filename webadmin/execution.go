@@ -25,6 +25,7 @@ type executionBody struct {
 	Graph         graphView
 	Tasks         []taskRow
 	TasksLeftOut  int
+	NoTasks       string // why there are none, if there are none
 	Input, Output valueView
 	Events        []dao.ExecutionEvent
 	MoreEvents    string // the address of those that follow
@@ -99,6 +100,7 @@ func (s *Server) showExecution(w http.ResponseWriter, r *http.Request) error {
 		body.Culprit = firstFailed(tasks)
 	}
 	body.Tasks, body.TasksLeftOut = taskRows(tasks, now)
+	body.NoTasks = noTasks(e)
 	if len(events) > historyPage {
 		body.Events = events[:historyPage]
 		body.MoreEvents = fmt.Sprintf("%s?events-after=%d#history", path, events[historyPage-1].ID)
@@ -106,6 +108,19 @@ func (s *Server) showExecution(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, http.StatusOK, "execution.html", page{
 		Title: fmt.Sprintf("%s #%d: %s", e.WorkflowName, e.ID, e.Status), Nav: "executions", Refresh: body.Refresh.Seconds, Body: body,
 	})
+}
+
+// noTasks says why an execution has no task, if it has none.
+func noTasks(e dao.WorkflowExecution) string {
+	switch {
+	case e.Status.Ended():
+		return "No task was started: the execution ended before."
+	case e.LeaseOwner != nil:
+		return "No task has started yet: a manager has taken the execution up, and is about to start the first."
+	default:
+		return "No task has started yet: the execution waits for a manager to take it up, or for its turn, if there is a limit on running Jobs. " +
+			"If it waits for long, look whether a manager runs, and whether other executions have tasks that wait."
+	}
 }
 
 // definitionOf returns the definition that the execution runs by: that of its

@@ -120,8 +120,52 @@ func TestScheduledExecution(t *testing.T) {
 	doc := b.page("/executions/1")
 	wantTexts(t, doc, ".title .pill", "scheduled")
 	wantTexts(t, doc, ".graph .state", "not started")
-	if got := doc.Find("main").Text(); !strings.Contains(got, "waits for a manager") {
+	if got := doc.Find("main").Text(); !strings.Contains(got, "waits for a manager to take it up, or for its turn") {
 		t.Error("the page does not say what it waits for")
+	}
+}
+
+// A task whose Job has not been created says so, wherever it is shown.
+func TestTasksWithoutAJob(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		slot             any
+		pill, why, inRow string
+	}{
+		"it waits for its turn":   {dao.SlotWaiting, "waits", "The Job waits for its turn", "1 task waits for its turn"},
+		"its turn has come":       {dao.SlotGranted, "no Job yet", "The Job is not created yet", ""},
+		"there is no limit on it": {nil, "no Job yet", "The Job is not created yet", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			workflow := b.apply("single", single)
+			r := b.begin(b.schedule(workflow, "", "{}"))
+			task := r.start("main", "kube-job", nil, nil, 0, "{}")
+			if err := b.gdb.Exec("UPDATE task_executions SET job_uid = NULL, slot = ? WHERE id = ?", tc.slot, task.ID).Error; err != nil {
+				t.Fatal(err)
+			}
+			b.pass(11 * time.Second)
+			doc := b.page("/executions/1")
+			wantTexts(t, doc, ".graph .box.waiting .state", tc.pill+" · 11.0 s")
+			wantTexts(t, doc, ".tasks .pill", tc.pill)
+			if got := doc.Find(".tasks .wait-line").Text(); !strings.Contains(got, tc.why) {
+				t.Errorf("the table says %q, want %q", got, tc.why)
+			}
+			if got := doc.Find(".graph desc").Text(); !strings.Contains(got, "Tasks: 1 "+tc.pill+".") {
+				t.Errorf("the description is %q", got)
+			}
+			doc = b.page(fmt.Sprintf("/tasks/%d", task.ID))
+			wantTexts(t, doc, ".title .pill", tc.pill)
+			if got := doc.Find(".note").Text(); !strings.Contains(got, tc.why) {
+				t.Errorf("the task's page says %q, want %q", got, tc.why)
+			}
+			for _, path := range []string{"/", fmt.Sprintf("/workflows/%d", workflow.ID)} {
+				if got := b.page(path).Find(".executions .wait-line").Text(); got != tc.inRow {
+					t.Errorf("the list at %s says %q, want %q", path, got, tc.inRow)
+				}
+			}
+		})
 	}
 }
 

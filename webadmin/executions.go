@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
 )
@@ -73,6 +72,7 @@ func (f filter) forStore(ctx context.Context, store WorkflowStore) (dao.Executio
 type executionRow struct {
 	dao.WorkflowExecution
 	Took  string
+	Wait  string // how many of its tasks wait for their turn
 	Error string
 }
 
@@ -145,7 +145,9 @@ func (s *Server) fillPage(r *http.Request, query dao.ExecutionFilter, body *exec
 			es, older = es[:pageSize], true
 		}
 	}
-	body.Rows = executionRows(es, s.cfg.Now())
+	if body.Rows, err = s.executionRows(r.Context(), es); err != nil {
+		return err
+	}
 	switch {
 	case len(es) == 0:
 		if newer {
@@ -165,10 +167,31 @@ func (s *Server) fillPage(r *http.Request, query dao.ExecutionFilter, body *exec
 // errorLimit is how many characters of an error message a list shows.
 const errorLimit = 160
 
-func executionRows(es []dao.WorkflowExecution, now time.Time) []executionRow {
-	rows := make([]executionRow, 0, len(es))
+func (s *Server) executionRows(ctx context.Context, es []dao.WorkflowExecution) ([]executionRow, error) {
+	var running []uint64
 	for _, e := range es {
-		rows = append(rows, executionRow{e, elapsed(e.StartedAt, e.EndedAt, now), oneLine(cleanText([]byte(e.ErrorMsg)), errorLimit)})
+		if e.Status == dao.ExecutionRunning {
+			running = append(running, e.ID)
+		}
 	}
-	return rows
+	waiting := map[uint64]int{}
+	if len(running) > 0 {
+		var err error
+		if waiting, err = s.store.WaitingTasks(ctx, running); err != nil {
+			return nil, err
+		}
+	}
+	now, rows := s.cfg.Now(), make([]executionRow, 0, len(es))
+	for _, e := range es {
+		row := executionRow{WorkflowExecution: e, Took: elapsed(e.StartedAt, e.EndedAt, now), Error: oneLine(cleanText([]byte(e.ErrorMsg)), errorLimit)}
+		switch n := waiting[e.ID]; n {
+		case 0:
+		case 1:
+			row.Wait = "1 task waits for its turn"
+		default:
+			row.Wait = fmt.Sprintf("%d tasks wait for their turn", n)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }

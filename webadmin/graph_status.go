@@ -71,7 +71,7 @@ func (g *graph) overlay(e dao.WorkflowExecution, tasks []*dao.TaskExecution, now
 		}
 	})
 	var words []string
-	for _, word := range []string{dao.TaskSuccess.String(), dao.TaskRunning.String(), dao.TaskFailed.String(), idle.Word} {
+	for _, word := range []string{dao.TaskSuccess.String(), dao.TaskRunning.String(), taskWaits.Word, noJobYet.Word, dao.TaskFailed.String(), idle.Word} {
 		if counts[word] > 0 {
 			words = append(words, fmt.Sprintf("%d %s", counts[word], word))
 		}
@@ -84,7 +84,7 @@ func stateOf(t *dao.TaskExecution, idle pill, now time.Time) taskState {
 		return taskState{Pill: idle}
 	}
 	return taskState{
-		Pill: pill{t.Status.String(), t.Status.String()},
+		Pill: taskPill(t),
 		Took: elapsed(&t.StartedAt, t.EndedAt, now),
 		Href: fmt.Sprintf("/tasks/%d", t.ID),
 	}

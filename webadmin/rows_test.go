@@ -102,6 +102,9 @@ func (r *run) start(name, taskType string, prev, parent *dao.TaskExecution, set 
 	if parent != nil {
 		row.SetIndex = &set
 	}
+	if taskType == "kube-job" {
+		row.JobUID = new("uid")
+	}
 	r.commit(dao.Transition{Type: dao.EventTaskStarted, Task: row, Prev: prev, Parent: parent})
 	return row
 }

@@ -156,6 +156,21 @@ func (mr *MockStoreMockRecorder) Tasks(ctx, executionID interface{}) *gomock.Cal
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Tasks", reflect.TypeOf((*MockStore)(nil).Tasks), ctx, executionID)
 }
 
+// WaitingTasks mocks base method.
+func (m *MockStore) WaitingTasks(ctx context.Context, executionIDs []uint64) (map[uint64]int, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "WaitingTasks", ctx, executionIDs)
+	ret0, _ := ret[0].(map[uint64]int)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// WaitingTasks indicates an expected call of WaitingTasks.
+func (mr *MockStoreMockRecorder) WaitingTasks(ctx, executionIDs interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "WaitingTasks", reflect.TypeOf((*MockStore)(nil).WaitingTasks), ctx, executionIDs)
+}
+
 // Workflow mocks base method.
 func (m *MockStore) Workflow(ctx context.Context, id uint64) (dao.Workflow, error) {
 	m.ctrl.T.Helper()
@@ -357,6 +372,21 @@ func (m *MockExecutionStore) Tasks(ctx context.Context, executionID uint64) ([]*
 func (mr *MockExecutionStoreMockRecorder) Tasks(ctx, executionID interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Tasks", reflect.TypeOf((*MockExecutionStore)(nil).Tasks), ctx, executionID)
+}
+
+// WaitingTasks mocks base method.
+func (m *MockExecutionStore) WaitingTasks(ctx context.Context, executionIDs []uint64) (map[uint64]int, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "WaitingTasks", ctx, executionIDs)
+	ret0, _ := ret[0].(map[uint64]int)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// WaitingTasks indicates an expected call of WaitingTasks.
+func (mr *MockExecutionStoreMockRecorder) WaitingTasks(ctx, executionIDs interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "WaitingTasks", reflect.TypeOf((*MockExecutionStore)(nil).WaitingTasks), ctx, executionIDs)
 }
 
 // MockWorkflowStore is a mock of WorkflowStore interface.

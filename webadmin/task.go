@@ -14,6 +14,7 @@ import (
 type taskBody struct {
 	dao.TaskExecution
 	Execution     dao.WorkflowExecution
+	Row           *dao.TaskExecution // the same, for its status
 	Took          string
 	Relatives     []relative
 	Refresh       refreshView
@@ -58,6 +59,7 @@ func (s *Server) showTask(w http.ResponseWriter, r *http.Request) error {
 	body := taskBody{
 		TaskExecution: t,
 		Execution:     e,
+		Row:           &t,
 		Took:          elapsed(&t.StartedAt, t.EndedAt, s.cfg.Now()),
 		Relatives:     relatives,
 		Refresh:       newRefresh(r, t.Status.Ended()),
@@ -140,8 +142,8 @@ func podsNote(t dao.TaskExecution, away bool, pods, kept int) string {
 	case t.Status.Ended():
 		return "There are no pods, and no logs were kept. Finished Jobs are deleted after k8s.job-retention; the ends of their logs are kept in the database, " +
 			"unless manager.kept-log-bytes is 0, or the pods were removed before that, or none was ever started."
-	case t.Waits():
-		return "There is no pod yet: the Job waits for its turn, since as many Jobs run as manager.max-running-jobs, or manager.max-running-jobs-per-namespace, allows."
+	case t.Waits(), t.Creating():
+		return "There is no pod yet. " + whyNoJob(&t)
 	case t.ExecutionName == nil:
 		return "There is no pod yet."
 	default:

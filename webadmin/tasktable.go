@@ -22,6 +22,7 @@ type taskRow struct {
 	Set   string // which set of its parallel; empty at the top
 	Depth int
 	Took  string
+	Wait  string // why it has no Job yet
 	Error string
 }
 
@@ -53,7 +54,7 @@ func taskRows(tasks []*dao.TaskExecution, now time.Time) (rows []taskRow, leftOu
 }
 
 func newTaskRow(t *dao.TaskExecution, depth int, now time.Time) taskRow {
-	row := taskRow{TaskExecution: t, Depth: min(depth, maxIndent), Took: elapsed(&t.StartedAt, t.EndedAt, now)}
+	row := taskRow{TaskExecution: t, Depth: min(depth, maxIndent), Took: elapsed(&t.StartedAt, t.EndedAt, now), Wait: whyNoJob(t)}
 	if t.SetIndex != nil {
 		row.Set = fmt.Sprintf("set %d", *t.SetIndex+1)
 	}

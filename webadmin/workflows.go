@@ -77,6 +77,10 @@ func (s *Server) showWorkflow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	rows, err := s.executionRows(r.Context(), executions)
+	if err != nil {
+		return err
+	}
 	raw := fmt.Sprintf("/workflows/%d/definition", workflow.ID)
 	if shown.Version != 0 {
 		raw += fmt.Sprintf("?version=%d", shown.Version)
@@ -89,7 +93,7 @@ func (s *Server) showWorkflow(w http.ResponseWriter, r *http.Request) error {
 		Graph:        newGraph(shown.Definition),
 		Versions:     versions[:min(len(versions), latestVersions)],
 		MoreVersions: len(versions) > latestVersions,
-		Executions:   executionRows(executions, s.cfg.Now()),
+		Executions:   rows,
 		All:          filter{Workflow: workflow.Name}.url("", 0),
 	}
 	return s.render(w, http.StatusOK, "workflow.html", page{Title: "Workflow " + workflow.Name, Nav: "workflows", Body: body})
