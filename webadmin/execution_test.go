@@ -132,9 +132,9 @@ func TestTasksWithoutAJob(t *testing.T) {
 		slot             any
 		pill, why, inRow string
 	}{
-		"it waits for its turn":   {dao.SlotWaiting, "waits", "The Job waits for its turn", "1 task waits for its turn"},
-		"its turn has come":       {dao.SlotGranted, "no Job yet", "The Job is not created yet", ""},
-		"there is no limit on it": {nil, "no Job yet", "The Job is not created yet", ""},
+		"it waits for its turn":   {dao.SlotWaiting, "waits", "Its Job waits for its turn", "1 task waits for its turn"},
+		"its turn has come":       {dao.SlotGranted, "no Job", "Its Job is not created yet", ""},
+		"there is no limit on it": {nil, "no Job", "Its Job is not created yet", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

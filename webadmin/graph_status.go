@@ -71,7 +71,7 @@ func (g *graph) overlay(e dao.WorkflowExecution, tasks []*dao.TaskExecution, now
 		}
 	})
 	var words []string
-	for _, word := range []string{dao.TaskSuccess.String(), dao.TaskRunning.String(), taskWaits.Word, noJobYet.Word, dao.TaskFailed.String(), idle.Word} {
+	for _, word := range []string{dao.TaskSuccess.String(), dao.TaskRunning.String(), taskWaits.Word, noJob.Word, dao.TaskFailed.String(), idle.Word} {
 		if counts[word] > 0 {
 			words = append(words, fmt.Sprintf("%d %s", counts[word], word))
 		}

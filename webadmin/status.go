@@ -25,7 +25,7 @@ var (
 
 	// Of tasks that have begun, and whose Jobs have not.
 	taskWaits = pill{"waits", keyWaiting}
-	noJobYet  = pill{"no Job yet", keyWaiting}
+	noJob     = pill{"no Job", keyWaiting}
 )
 
 // newPill takes a status of dao.
@@ -49,24 +49,20 @@ func taskPill(t *dao.TaskExecution) pill {
 	case t.Waits():
 		return taskWaits
 	case t.Creating():
-		return noJobYet
+		return noJob
 	default:
 		return pill{t.Status.String(), t.Status.String()}
 	}
 }
 
-const (
-	whyWaits    = "The Job waits for its turn: as many run as manager.max-running-jobs, or manager.max-running-jobs-per-namespace, allows."
-	whyCreating = "The Job is not created yet. If this lasts, the /readyz and the log of the execution's manager say why: the API server is away, or refuses it for now (a quota, missing rights)."
-)
-
-// whyNoJob says why a task that runs has no Job yet; empty if it has one.
+// whyNoJob says in a few words why a task that runs has no Job yet; empty if it has
+// one.
 func whyNoJob(t *dao.TaskExecution) string {
 	switch {
 	case t.Waits():
-		return whyWaits
+		return "Its Job waits for its turn: a limit on running Jobs."
 	case t.Creating():
-		return whyCreating
+		return "Its Job is not created yet."
 	default:
 		return ""
 	}

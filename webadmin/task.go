@@ -142,8 +142,10 @@ func podsNote(t dao.TaskExecution, away bool, pods, kept int) string {
 	case t.Status.Ended():
 		return "There are no pods, and no logs were kept. Finished Jobs are deleted after k8s.job-retention; the ends of their logs are kept in the database, " +
 			"unless manager.kept-log-bytes is 0, or the pods were removed before that, or none was ever started."
-	case t.Waits(), t.Creating():
-		return "There is no pod yet. " + whyNoJob(&t)
+	case t.Waits():
+		return whyNoJob(&t) + " As many run as manager.max-running-jobs, or manager.max-running-jobs-per-namespace, allows."
+	case t.Creating():
+		return whyNoJob(&t) + " If this lasts, the log and the /readyz of the execution's manager say why: the API server is away, or refuses the Job for now (a quota, missing rights)."
 	case t.ExecutionName == nil:
 		return "There is no pod yet."
 	default:
