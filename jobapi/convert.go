@@ -42,7 +42,7 @@ func taskToProto(t *dao.TaskExecution) *pb.TaskExecution {
 		set = *t.SetIndex + 1
 	}
 	return &pb.TaskExecution{
-		SetNumber: set, Waiting: t.Waits(),
+		SetNumber: set, Waiting: t.Waits(), Creating: t.Creating(),
 		Id: t.ID, ParentId: orZero(t.ParentTaskExecutionID), PrevId: orZero(t.PrevTaskExecutionID), NextId: orZero(t.NextTaskExecutionID),
 		TaskName: t.TaskName, TaskType: t.TaskType, ExecutionName: orZero(t.ExecutionName), Attempt: t.Attempt,
 		Status: pb.TaskStatus(t.Status) + 1, Input: []byte(t.Input), Output: []byte(t.Output), ErrorReason: t.ErrorReason, ErrorMsg: t.ErrorMsg,

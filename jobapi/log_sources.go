@@ -139,6 +139,9 @@ func noLogs(pod string, task dao.TaskExecution) error {
 		return refuse(dao.ErrNotFound, "task %d (%s) has no %s yet: its job waits for its turn, since as many run as manager.max-running-jobs, or manager.max-running-jobs-per-namespace, allows",
 			task.ID, task.TaskName, which)
 	}
+	if task.Creating() {
+		return refuse(dao.ErrNotFound, "task %d (%s) has no %s yet: its job %s is not created yet", task.ID, task.TaskName, which, *task.ExecutionName)
+	}
 	return refuse(dao.ErrNotFound, "task %d (%s) has no %s and no logs were kept: its job %s has not started one yet, "+
 		"or none of its containers ever started, or it was removed before its logs were kept, or manager.kept-log-bytes is 0",
 		task.ID, task.TaskName, which, *task.ExecutionName)

@@ -120,9 +120,10 @@ func TestGetTaskLogsOfWhatNeverRan(t *testing.T) {
 
 func TestNoLogsOfOneThatWaits(t *testing.T) {
 	t.Parallel()
-	slot, name := dao.SlotWaiting, "w-a-1-1"
-	err := noLogs("", dao.TaskExecution{ID: 1, TaskName: "a", ExecutionName: &name, Slot: &slot})
-	if !errors.Is(err, dao.ErrNotFound) || !strings.Contains(err.Error(), "waits for its turn") {
-		t.Errorf("error %v", err)
+	for want, slot := range map[string]uint8{"waits for its turn": dao.SlotWaiting, "its job w-a-1-1 is not created yet": dao.SlotGranted} {
+		err := noLogs("", dao.TaskExecution{ID: 1, TaskName: "a", ExecutionName: new("w-a-1-1"), Slot: &slot})
+		if !errors.Is(err, dao.ErrNotFound) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }

@@ -171,6 +171,9 @@ func (m *mover) begin(name, taskType string) *dao.TaskExecution {
 		m.commit(dao.Transition{Type: dao.EventExecutionStarted})
 	}
 	task := &dao.TaskExecution{TaskName: name, TaskType: taskType, Attempt: 1, Input: "{}", Output: "{}", StartedAt: start}
+	if taskType == "kube-job" {
+		task.JobUID = new("uid")
+	}
 	m.commit(dao.Transition{Type: dao.EventTaskStarted, Task: task})
 	return task
 }

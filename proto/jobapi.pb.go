@@ -1201,6 +1201,7 @@ type TaskExecution struct {
 	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	SetNumber     uint32                 `protobuf:"varint,16,opt,name=set_number,json=setNumber,proto3" json:"set_number,omitempty"` // which set of the parallel, from 1; 0: of none
 	Waiting       bool                   `protobuf:"varint,17,opt,name=waiting,proto3" json:"waiting,omitempty"`                      // its Job waits for its turn, by a limit on running Jobs
+	Creating      bool                   `protobuf:"varint,18,opt,name=creating,proto3" json:"creating,omitempty"`                    // its Job is not known to exist yet, and waits for no turn
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1350,6 +1351,13 @@ func (x *TaskExecution) GetSetNumber() uint32 {
 func (x *TaskExecution) GetWaiting() bool {
 	if x != nil {
 		return x.Waiting
+	}
+	return false
+}
+
+func (x *TaskExecution) GetCreating() bool {
+	if x != nil {
+		return x.Creating
 	}
 	return false
 }
@@ -1738,7 +1746,7 @@ const file_jobapi_proto_rawDesc = "" +
 	"\bpriority\x18\x0f \x01(\x05R\bpriority\x12J\n" +
 	"\x13cancel_requested_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x11cancelRequestedAt\x12.\n" +
 	"\x13cancel_requested_by\x18\x11 \x01(\tR\x11cancelRequestedBy\x12#\n" +
-	"\rcancel_reason\x18\x12 \x01(\tR\fcancelReason\"\xae\x04\n" +
+	"\rcancel_reason\x18\x12 \x01(\tR\fcancelReason\"\xca\x04\n" +
 	"\rTaskExecution\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1b\n" +
 	"\tparent_id\x18\x02 \x01(\x04R\bparentId\x12\x17\n" +
@@ -1759,7 +1767,8 @@ const file_jobapi_proto_rawDesc = "" +
 	"\bended_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x1d\n" +
 	"\n" +
 	"set_number\x18\x10 \x01(\rR\tsetNumber\x12\x18\n" +
-	"\awaiting\x18\x11 \x01(\bR\awaiting\"M\n" +
+	"\awaiting\x18\x11 \x01(\bR\awaiting\x12\x1a\n" +
+	"\bcreating\x18\x12 \x01(\bR\bcreating\"M\n" +
 	"\x15WatchExecutionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12$\n" +
 	"\x0eafter_event_id\x18\x02 \x01(\x04R\fafterEventId\"\xde\x01\n" +

@@ -56,7 +56,6 @@ func (c *client) execution(ctx context.Context, id uint64) (*pb.Execution, error
 const maxShown = 300
 
 func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
-	const waits = "waits for its turn: a limit on running Jobs"
 	lines := [][2]string{
 		{"workflow", fmt.Sprintf("%s (id %d, version %d)", e.GetWorkflowName(), e.GetWorkflowId(), e.GetWorkflowVersion())},
 		{"name", oneLine(e.GetName())},
@@ -93,17 +92,25 @@ func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
 	var rows [][]string
 	for _, row := range treeOf(e.GetTasks()) {
 		t := row.task
-		reason := why(t.GetErrorReason(), t.GetErrorMsg())
-		if t.GetWaiting() {
-			reason = waits
-		}
 		rows = append(rows, []string{row.label, strconv.FormatUint(t.GetId(), 10), t.GetTaskType(), taskStatus(t.GetStatus()),
-			duration(t.GetStartedAt(), t.GetEndedAt(), now), reason})
+			duration(t.GetStartedAt(), t.GetEndedAt(), now), whyTask(t)})
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
 	return printTable(w, "TASK ID TYPE STATUS DURATION WHY", rows)
+}
+
+// whyTask says why a task failed, or why it runs and has no Job yet.
+func whyTask(t *pb.TaskExecution) string {
+	switch {
+	case t.GetWaiting():
+		return "waits for its turn: a limit on running Jobs"
+	case t.GetCreating():
+		return "its Job is not created yet"
+	default:
+		return why(t.GetErrorReason(), t.GetErrorMsg())
+	}
 }
 
 // shown shortens JSON for a terminal.

@@ -101,6 +101,42 @@ func TestExecution(t *testing.T) {
 	wantError(t, err, `"nightly" is no execution id`)
 }
 
+// A task that runs and has no Job yet says why.
+func TestExecutionWithoutAJob(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		task              *dao.TaskExecution
+		want              string
+		waiting, creating bool
+	}{
+		"it waits for its turn": {&dao.TaskExecution{Slot: new(dao.SlotWaiting)}, "waits for its turn: a limit on running Jobs", true, false},
+		"its turn has come":     {&dao.TaskExecution{Slot: new(dao.SlotGranted)}, "its Job is not created yet", false, true},
+		"it has its Job":        {&dao.TaskExecution{JobUID: new("uid")}, "", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t, nil)
+			s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+			s.mustRun("start", "nightly")
+			m := claim(s)
+			m.execution.Status, m.execution.StartedAt = dao.ExecutionRunning, &began
+			tc.task.TaskName, tc.task.TaskType, tc.task.Attempt, tc.task.Input, tc.task.Output, tc.task.StartedAt = "extract", "kube-job", 1, "{}", "{}", began
+			m.commit(dao.Transition{Type: dao.EventTaskStarted, Task: tc.task})
+			lines := strings.Split(strings.TrimSpace(s.mustRun("execution", "1")), "\n")
+			if fields := strings.Fields(lines[len(lines)-1]); strings.Join(fields[5:], " ") != tc.want {
+				t.Errorf("its line is %q, want %q at its end", fields, tc.want)
+			}
+			var got executionView
+			if err := json.Unmarshal([]byte(s.mustRun("execution", "1", "-o", "json")), &got); err != nil {
+				t.Fatal(err)
+			}
+			if task := got.TaskExecutions[0]; task.Waiting != tc.waiting || task.Creating != tc.creating {
+				t.Errorf("got %+v", task)
+			}
+		})
+	}
+}
+
 func TestTreeOf(t *testing.T) {
 	t.Parallel()
 	// id, parent and previous task of: one; a parallel with sets (a1, a2) and

@@ -66,6 +66,7 @@ type taskView struct {
 	Attempt       uint32          `json:"attempt"`
 	Status        string          `json:"status"`
 	Waiting       bool            `json:"waiting"`
+	Creating      bool            `json:"creating"`
 	ErrorReason   string          `json:"errorReason"`
 	ErrorMsg      string          `json:"errorMsg"`
 	StartedAt     *time.Time      `json:"startedAt"`
@@ -95,7 +96,7 @@ func viewExecution(e *pb.Execution) executionView {
 		v.TaskExecutions = append(v.TaskExecutions, taskView{
 			ID: t.GetId(), ParentID: idOf(t.GetParentId()), PrevID: idOf(t.GetPrevId()), NextID: idOf(t.GetNextId()), SetNumber: t.GetSetNumber(),
 			ExecutionName: t.GetExecutionName(), TaskName: t.GetTaskName(), TaskType: t.GetTaskType(), Attempt: t.GetAttempt(),
-			Status: taskStatus(t.GetStatus()), Waiting: t.GetWaiting(), ErrorReason: t.GetErrorReason(), ErrorMsg: t.GetErrorMsg(),
+			Status: taskStatus(t.GetStatus()), Waiting: t.GetWaiting(), Creating: t.GetCreating(), ErrorReason: t.GetErrorReason(), ErrorMsg: t.GetErrorMsg(),
 			StartedAt: timeOf(t.GetStartedAt()), EndedAt: timeOf(t.GetEndedAt()), Input: jsonValue(t.GetInput()), Output: jsonValue(t.GetOutput()),
 		})
 	}
