@@ -58,7 +58,7 @@ func newLogsCommand() *cobra.Command {
 		defer c.close()
 		tasks := []logTask{{id: taskID}}
 		if taskID == 0 {
-			if tasks, err = c.logTasks(cmd.Context(), args[0], task); err != nil {
+			if tasks, err = c.logTasks(cmd, args[0], task); err != nil {
 				return err
 			}
 		}
@@ -71,13 +71,14 @@ func newLogsCommand() *cobra.Command {
 	return cmd
 }
 
-// logTasks returns the kube-jobs of an execution: all, or the one of that name.
-func (c *client) logTasks(ctx context.Context, arg, name string) ([]logTask, error) {
+// logTasks returns the kube-jobs of an execution: all, or the one of that name. If
+// it has none yet, stderr says why.
+func (c *client) logTasks(cmd *cobra.Command, arg, name string) ([]logTask, error) {
 	id, err := parseID("execution", arg)
 	if err != nil {
 		return nil, err
 	}
-	e, err := c.execution(ctx, id)
+	e, err := c.execution(cmd.Context(), id)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,23 @@ func (c *client) logTasks(ctx context.Context, arg, name string) ([]logTask, err
 	if len(tasks) == 0 && name != "" {
 		return nil, fmt.Errorf("execution %d has started no kube-job task %q: `jobnetes execution %d` lists those it has", id, name, id)
 	}
+	if len(tasks) == 0 {
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), noKubeJob(e))
+	}
 	return tasks, nil
+}
+
+// noKubeJob says why an execution has no task with logs.
+func noKubeJob(e *pb.Execution) string {
+	text := fmt.Sprintf("execution %d has no logs: ", e.GetId())
+	switch e.GetStatus() {
+	case pb.ExecutionStatus_EXECUTION_STATUS_SCHEDULED:
+		return text + "it waits for a manager, or for its turn, by a limit on running Jobs"
+	case pb.ExecutionStatus_EXECUTION_STATUS_RUNNING:
+		return text + "none of its tasks that have begun is a kube-job"
+	default:
+		return text + "it ended without a kube-job"
+	}
 }
 
 // printLogs prints what there is. A task whose logs are gone is named on stderr

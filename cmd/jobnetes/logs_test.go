@@ -177,6 +177,28 @@ func TestLogsOfOneThatWaits(t *testing.T) {
 	}
 }
 
+// Where there is no task with logs, stderr says why.
+func TestLogsWithoutTasks(t *testing.T) {
+	t.Parallel()
+	for want, reach := range map[string]func(*mover){
+		"it waits for a manager, or for its turn": func(*mover) {},
+		"none of its tasks that have begun":       func(m *mover) { m.begin("fan", "parallel") },
+		"it ended without a kube-job":             func(m *mover) { m.finish(dao.ExecutionFailed) },
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t, nil)
+			s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+			s.mustRun("start", "nightly")
+			reach(claim(s))
+			stdout, stderr, err := s.run("logs", "1")
+			if err != nil || stdout != "" || !strings.Contains(stderr, "execution 1 has no logs: "+want) {
+				t.Errorf("stdout %q, stderr %q, error %v", stdout, stderr, err)
+			}
+		})
+	}
+}
+
 // A task whose pods are gone does not hide what the others wrote.
 func TestLogsGoOn(t *testing.T) {
 	t.Parallel()
