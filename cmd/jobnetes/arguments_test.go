@@ -14,17 +14,18 @@ func TestMistypedCommands(t *testing.T) {
 		args []string
 		want string
 	}{
-		"output without set":        {[]string{"output", `{"a":1}`}, `jobnetes output has no command "{\"a\":1}"; it has: set`},
-		"a misspelt command":        {[]string{"workflow", "aply", "-f", "x.json"}, `jobnetes workflow has no command "aply"; did you mean "apply"?`},
-		"apply without -f":          {[]string{"workflow", "apply", "x.json"}, "name the file with -f FILE"},
-		"apply of nothing":          {[]string{"workflow", "apply"}, "-f FILE"},
-		"validate of nothing":       {[]string{"workflow", "validate"}, "Name its file with -f FILE"},
-		"start of nothing":          {[]string{"start"}, "needs the name or id of a workflow"},
-		"start of two":              {[]string{"start", "a", "b"}, "takes one argument"},
-		"start with an empty input": {[]string{"start", "a", "-i", ""}, "--input is empty"},
-		"executions with an id":     {[]string{"executions", "7"}, "`jobnetes execution ID`"},
-		"dev with a folder":         {[]string{"dev", "data"}, "--data DIR"},
-		"an unknown command":        {[]string{"stat"}, `unknown command "stat"`},
+		"output without set":             {[]string{"output", `{"a":1}`}, `jobnetes output has no command "{\"a\":1}"; it has: set`},
+		"a misspelt command":             {[]string{"workflow", "aply", "-f", "x.json"}, `jobnetes workflow has no command "aply"; did you mean "apply"?`},
+		"apply without -f":               {[]string{"workflow", "apply", "x.json"}, "name the file with -f FILE"},
+		"apply of nothing":               {[]string{"workflow", "apply"}, "-f FILE"},
+		"validate of nothing":            {[]string{"workflow", "validate"}, "Name its file with -f FILE"},
+		"start of nothing":               {[]string{"start"}, "needs the name or id of a workflow"},
+		"start of two":                   {[]string{"start", "a", "b"}, "takes one argument"},
+		"start with an empty input":      {[]string{"start", "a", "-i", ""}, "--input is empty"},
+		"start with an empty request id": {[]string{"start", "a", "--request-id", ""}, "--request-id is empty"},
+		"executions with an id":          {[]string{"executions", "7"}, "`jobnetes execution ID`"},
+		"dev with a folder":              {[]string{"dev", "data"}, "--data DIR"},
+		"an unknown command":             {[]string{"stat"}, `unknown command "stat"`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

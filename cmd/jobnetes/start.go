@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -43,6 +44,9 @@ func newStartCommand() *cobra.Command {
 		}
 		if cmd.Flags().Changed("input") && strings.TrimSpace(string(data)) == "" {
 			return fmt.Errorf("--input is empty: give JSON, or leave the flag out for {}")
+		}
+		if cmd.Flags().Changed("request-id") && requestID == "" {
+			return errors.New("--request-id is empty, as a variable of the shell that is not set: give an id, or leave the flag out")
 		}
 		c, err := o.connect()
 		if err != nil {
