@@ -98,6 +98,10 @@ func (o *clientOptions) resolveFrom(getenv func(string) string, settings func() 
 		}
 		c.take(set.Endpoint, set.Username, set.Password, from)
 	}
+	if c.password == "" && o.data != "" {
+		return c, fmt.Errorf("no password for jobapi: %s, which --data names, has no file %s: it is the folder in which `jobnetes dev` was started, or that its --data names; or set %s",
+			o.data, credentialsFile, envPassword)
+	}
 	if c.password == "" {
 		return c, fmt.Errorf("no password for jobapi: start `jobnetes dev` here, or name its folder with --data, or set %s", envPassword)
 	}

@@ -61,3 +61,22 @@ func TestResolve(t *testing.T) {
 		})
 	}
 }
+
+// The folder that --data names is not told to be named by --data.
+func TestNoPassword(t *testing.T) {
+	t.Parallel()
+	nothing := func() (credentials, string, error) { return credentials{}, "", nil }
+	for data, want := range map[string]string{
+		"":      "start `jobnetes dev` here, or name its folder with --data",
+		"/nope": "/nope, which --data names, has no file credentials",
+	} {
+		o := clientOptions{data: data}
+		_, err := o.resolveFrom(func(key string) string {
+			if key == envData {
+				return t.TempDir()
+			}
+			return ""
+		}, nothing)
+		wantError(t, err, want, envPassword)
+	}
+}

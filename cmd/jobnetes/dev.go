@@ -201,7 +201,7 @@ func (d *dev) run(ctx context.Context, files []string) error {
 	})
 	err := g.Wait()
 	if n := d.unfinished(); n > 0 {
-		d.say("%d Jobs still run, or wait to; start `jobnetes dev` again to go on with them.", n)
+		d.say("Jobs that still run, or wait to: %d; start `jobnetes dev` again to go on with them.", n)
 	}
 	return errors.Join(err, d.jobs.Close())
 }
