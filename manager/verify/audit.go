@@ -51,6 +51,7 @@ type creation struct {
 type written struct {
 	created []creation
 	refused bool // because the name was taken
+	errored bool // a creation was answered with an error of the server (5xx), and may have been carried out
 	deleted bool
 	deleter string // who deleted it last, and when
 	at      time.Time
@@ -177,6 +178,9 @@ func (a *auditLog) create(name string, e *auditEvent) {
 	switch code := e.ResponseStatus.Code; {
 	case code == http.StatusConflict:
 		a.of(name).refused = true
+		return
+	case code >= http.StatusInternalServerError:
+		a.of(name).errored = true
 		return
 	case code < http.StatusOK || code >= http.StatusMultipleChoices:
 		return

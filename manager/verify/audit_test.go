@@ -104,7 +104,33 @@ func TestAuditLogs(t *testing.T) {
 			},
 			AuditCounts{Creates: 5, Launched: 6, Matched: 5, Unlogged: 1}, nil,
 		},
-		"the same, and the Job was deleted later": {
+		"etcd killed before it had confirmed a creation": {
+			func(w *world) []string {
+				name := *w.task(1, "a").ExecutionName
+				w.audit = without(w.audit, name)
+				w.note("create", name, 500, nil)
+				return []string{text(w.audit)}
+			},
+			AuditCounts{Creates: 5, Launched: 6, Matched: 5, Unlogged: 1, Errored: 1}, nil,
+		},
+		"the same, and it was adopted": {
+			func(w *world) []string {
+				name := *w.task(1, "a").ExecutionName
+				w.audit = without(w.audit, name)
+				w.note("create", name, 504, nil)
+				w.note("create", name, 409, nil)
+				return []string{text(w.audit)}
+			},
+			AuditCounts{Creates: 5, Launched: 6, Matched: 5, Adopted: 1, Errored: 1}, nil,
+		},
+		"a creation that failed, and one that did not": {
+			func(w *world) []string {
+				w.note("create", *w.task(1, "a").ExecutionName, 500, nil)
+				return []string{text(w.audit)}
+			},
+			AuditCounts{Creates: 6, Launched: 6, Matched: 6}, nil,
+		},
+		"unlogged, and the Job was deleted later": {
 			func(w *world) []string {
 				name := *w.task(1, "a").ExecutionName
 				w.audit = without(w.audit, name)

@@ -55,6 +55,7 @@ func (v *Verifier) checkLaunched(ctx context.Context, log *auditLog, first *look
 			counts.Matched++
 		case len(w.created) == 0 && w.refused:
 			counts.Adopted++
+			counts.noteErrored(w)
 		case len(w.created) == 0 && (task.at.Before(log.from) || task.at.After(log.to)):
 			counts.Outside++
 		default:
@@ -82,7 +83,8 @@ func (l *look) existed(ctx context.Context, name string, task launched, w *writt
 }
 
 // checkUnlogged judges a task whose Job has no creation in the logs. An API server
-// that is killed after it has made a Job, and before it has noted that, leaves such.
+// that is killed after it has made a Job, and before it has noted that, leaves such,
+// and one whose etcd is killed before it has answered.
 func (v *Verifier) checkUnlogged(name string, task launched, w *written, existed bool) {
 	var f Finding
 	switch another := len(w.created) > 0; {
@@ -92,12 +94,20 @@ func (v *Verifier) checkUnlogged(name string, task launched, w *written, existed
 		f = finding(CreateMissing, fmt.Sprintf("the task's row says that its Job has UID %s, and the log has no creation of it, but of %s", task.uid, w.creations()))
 	case existed:
 		v.report.Audit.Unlogged++
+		v.report.Audit.noteErrored(w)
 		return
 	default:
 		f = finding(CreateMissing, fmt.Sprintf("the task's row says that its Job has UID %s, and the log has no creation of it; neither has it a deletion, nor is there that Job", task.uid))
 	}
 	f.ExecutionID, f.TaskID, f.Job = task.executionID, task.taskID, name
 	v.report.Findings = append(v.report.Findings, f)
+}
+
+// noteErrored counts a Job whose creation the logs lack, if they have one that failed.
+func (c *AuditCounts) noteErrored(w *written) {
+	if w.errored {
+		c.Errored++
+	}
 }
 
 // checkCreated wants that each Job that was created is a task's, and its first.

@@ -52,6 +52,9 @@ func (r *Report) concludeAudit() {
 	if a.Unlogged > 0 {
 		r.leave("%d tasks have a Job whose creation the log lacks, though the Job exists, or its deletion is in the log: the API server may have died before it noted it, or the log is not complete; that such a Job was made once rests on the uniqueness of its name alone", a.Unlogged)
 	}
+	if a.Errored > 0 {
+		r.leave("of these tasks, %d have a creation in the log that the API server answered with an error (5xx), as when etcd dies: the Job was made all the same", a.Errored)
+	}
 	if a.Outside > 0 {
 		r.leave("%d tasks with a Job began before the audit log does, or after it ends", a.Outside)
 	}

@@ -72,6 +72,10 @@ type AuditCounts struct {
 	// other proof that the API server had made that Job: it is in the cluster, or the
 	// logs have its deletion, with the UID that the row has.
 	Unlogged int `json:"unlogged"`
+	// Errored are those of Adopted and Unlogged of which the logs have a creation that
+	// the API server answered with an error of its own, as when etcd was killed before
+	// it had confirmed the Job.
+	Errored int `json:"errored"`
 	// Outside are launched tasks that began before the logs do, or after they end,
 	// and have no creation there.
 	Outside int `json:"outside"`

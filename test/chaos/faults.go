@@ -23,6 +23,9 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 // breakServers kills one of the servers after the other and starts it again, until
 // faults ends. ctx bounds the starts.
 func breakServers(faults, ctx context.Context, rng *rand.Rand, r *report, servers ...server) {
+	for _, s := range servers {
+		r.count(func(r *Result) { r.OutagesOf[s.name] += 0 }) // one that is never killed is told, too
+	}
 	for {
 		s := servers[rng.IntN(len(servers))]
 		wait(faults, between(rng, 10*time.Second, 40*time.Second))

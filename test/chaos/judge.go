@@ -67,7 +67,7 @@ func take(found *verify.Report, r *report) {
 	r.count(func(r *Result) {
 		r.Findings = len(found.Findings)
 		if a := found.Audit; a != nil {
-			r.Jobs, r.Unlogged = a.Launched, a.Unlogged+a.Adopted
+			r.Jobs, r.Unlogged, r.Errored = a.Launched, a.Unlogged+a.Adopted, a.Errored
 		}
 	})
 	if a := found.Audit; a == nil || a.Outside+a.Unattributed > 0 {

@@ -39,6 +39,7 @@ type Result struct {
 	Doubled    int `json:"doubled"`   // executions, tasks, events and Jobs that are there twice
 	Unleased   int `json:"unleased"`  // steps that a manager wrote without the lease
 	Unlogged   int `json:"unlogged"`  // Jobs that were there, but whose creation the API server has not logged, or as failed
+	Errored    int `json:"errored"`   // those of them whose creation it has logged as failed
 	Problems   int `json:"problems"`  // of any kind
 
 	SettleSeconds float64        `json:"settle_seconds"` // from the last fault to the last end
@@ -100,7 +101,7 @@ func (r *report) doubled(format string, args ...any) {
 // resultFile is where the result is, in the folder of test output.
 const resultFile = "chaos.json"
 
-// write writes the result as one line of JSON.
+// write writes the result as one line of JSON, which `make chaos` prints last.
 func (r *report) write() error {
 	dir, err := machine.Output()
 	if err != nil {
@@ -112,6 +113,7 @@ func (r *report) write() error {
 	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
-	r.t.Logf("%s", line)
-	return os.WriteFile(filepath.Join(dir, resultFile), append(line, '\n'), 0o600)
+	path := filepath.Join(dir, resultFile)
+	r.t.Logf("the result is in %s", path)
+	return os.WriteFile(path, append(line, '\n'), 0o600)
 }

@@ -1,9 +1,11 @@
 package chaos
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -163,7 +165,7 @@ func TestVerifyJobs(t *testing.T) {
 func TestTake(t *testing.T) {
 	t.Parallel()
 	sound := func() *verify.AuditCounts {
-		return &verify.AuditCounts{Launched: 5, Matched: 2, Adopted: 1, Unlogged: 2}
+		return &verify.AuditCounts{Launched: 5, Matched: 2, Adopted: 1, Unlogged: 2, Errored: 1}
 	}
 	cases := map[string]struct {
 		found                   verify.Report
@@ -184,9 +186,21 @@ func TestTake(t *testing.T) {
 			if r.Lost != tc.lost || r.Doubled != tc.doubled || r.Problems != tc.problems || r.Findings != len(tc.found.Findings) {
 				t.Errorf("got %d lost, %d doubled, %d problems, %d findings", r.Lost, r.Doubled, r.Problems, r.Findings)
 			}
-			if a := tc.found.Audit; a != nil && (r.Jobs != a.Launched || r.Unlogged != a.Adopted+a.Unlogged) {
-				t.Errorf("got %d Jobs, %d unlogged of %+v", r.Jobs, r.Unlogged, a)
+			if a := tc.found.Audit; a != nil && (r.Jobs != a.Launched || r.Unlogged != a.Adopted+a.Unlogged || r.Errored != a.Errored) {
+				t.Errorf("got %d Jobs, %d unlogged, %d errored of %+v", r.Jobs, r.Unlogged, r.Errored, a)
 			}
 		})
+	}
+}
+
+// A server that is never killed is told as such.
+func TestServersThatAreNotKilled(t *testing.T) {
+	t.Parallel()
+	over, end := context.WithCancel(t.Context())
+	end()
+	r := newReport(silent{t}, io.Discard, 1, 1)
+	breakServers(over, over, rand.New(rand.NewPCG(1, 1)), r, server{name: "apiserver"}, server{name: "etcd"})
+	if got, want := r.OutagesOf, (map[string]int{"apiserver": 0, "etcd": 0}); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

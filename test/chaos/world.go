@@ -104,9 +104,13 @@ func (w *world) open(t *testing.T) {
 	if w.access, err = mysql.ParseDSN(dsn); err != nil {
 		t.Fatal(err)
 	}
-	if w.db, err = sql.Open("mysql", dsn); err != nil {
+	config := w.access.Clone()
+	config.Logger = &mysql.NopLogger{} // the database is killed: its idle connections break
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
 		t.Fatal(err)
 	}
+	w.db = sql.OpenDB(connector)
 	t.Cleanup(func() { _ = w.db.Close() })
 }
 
