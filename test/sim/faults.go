@@ -61,6 +61,22 @@ var faultNames = [faultKinds]string{
 	"watch event lost", "watch event repeated", "watch events reordered",
 }
 
+// faultMeanings say what each is, for who reads how often it happened.
+var faultMeanings = [faultKinds]string{
+	"a call was carried out, and its answer never came",
+	"a call was given up, and carried out some time later",
+	"a call was not carried out, for a reason that passes: a deadlock or a lost connection of the database; 429, 500, a quota, a timeout or a lost connection of the API server",
+	"the database would never take a write, as one that is too large",
+	"the database said that a row had changed, which it had not",
+	"as by kill -9; another one starts in its place", "as by SIGTERM; another one starts in its place",
+	"it stood still, mostly for longer than its lease, and went on",
+	"for some seconds nothing reached it", "for some seconds nothing reached it", "a watch died without a word",
+	"also before its manager had seen its end", "its pod succeeded, and the Job controller had the Job fail all the same",
+	"he made a Job under the name of a task's", "a job sent its output again, perhaps after its end", "a job sent another output, perhaps after its end",
+	"he asked for an execution to be cancelled",
+	"a manager did not learn of a change of a Job or pod", "it learned of one twice", "it learned of two in the wrong order",
+}
+
 func (f fault) String() string { return faultNames[f] }
 
 // faults decides which faults happen. Each schedule has some kinds only, and

@@ -1,10 +1,8 @@
 package sim
 
 import (
-	"maps"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,9 +28,13 @@ func TestSchedules(t *testing.T) {
 	})
 	t.Logf("%d schedules in %s: %d distinct interleavings, %d steps, %d s of virtual time, at most %d s to the end once the faults had ceased",
 		c.schedules, time.Since(start).Round(time.Millisecond), len(c.hashes), c.steps, c.seconds, c.settling)
-	for _, kind := range slices.Sorted(maps.Keys(c.faults)) {
-		t.Logf("%8d times: %s", c.faults[kind], kind)
+	for k, kind := range faultNames {
+		if n := c.faults[kind]; n > 0 {
+			t.Logf("%8d times: %s: %s", n, kind, faultMeanings[k])
+		}
 	}
+	t.Logf("     all the time: the clocks of half of the managers are wrong by up to 10 s, and watches lag, so that what managers know of Jobs is stale")
+	t.Logf("%d schedules broke a promise", c.failed)
 	if c.schedules < 1000 { // some are rare
 		return
 	}
@@ -224,7 +226,7 @@ func number(t *testing.T, name string, otherwise int) int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		t.Fatalf("%s=%q is no number", name, text)
+		t.Fatalf("%s=%q is not a number from 0", name, text)
 	}
 	return n
 }
