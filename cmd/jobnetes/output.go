@@ -41,10 +41,10 @@ func newOutputCommand() *cobra.Command {
 		Use:   "set JSON",
 		Short: "Set the output of the task that this job belongs to; the last one set counts",
 		Long: "Set the output of the task that this job belongs to; the last one set counts.\n\n" +
-			"JSON is the value itself, @FILE the file that has it, or - for stdin. Which task it is, and how to\n" +
+			"JSON is the value itself, @FILE the file that has it, or @- (or -) for stdin. Which task it is, and how to\n" +
 			"reach jobapi, is in the environment that every job gets: " + envTaskID + ", " + envToken + " and\n" + envEndpoint + ".",
 		Example: `  jobnetes output set '{"rows": 1200}'`,
-		Args:    one("the output, JSON, @FILE or -"),
+		Args:    one("the output, JSON, @FILE or @-"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			data, err := readValue(args[0], cmd.InOrStdin())
 			if err != nil {
