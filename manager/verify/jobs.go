@@ -40,11 +40,18 @@ func (l *look) listJobs(ctx context.Context) error {
 	if l.v.jobs == nil || l.v.cfg.Installation == "" {
 		return nil
 	}
-	return l.v.jobs.EachJob(ctx, l.v.cfg.ExecutionID, func(j *batchv1.Job) {
+	err := l.v.jobs.EachJob(ctx, l.v.cfg.ExecutionID, func(j *batchv1.Job) {
 		l.jobs[j.Name] = newJob(j)
 		l.counts.Jobs++
 	})
+	if err != nil {
+		return fmt.Errorf("%w (%s)", err, rowsOnly)
+	}
+	return nil
 }
+
+// rowsOnly is what can be done without the API server.
+const rowsOnly = "--rows-only looks at the database only"
 
 // getJobs reads single Jobs.
 func (l *look) getJobs(ctx context.Context, names []string) error {
@@ -78,7 +85,7 @@ func (v *Verifier) getJob(ctx context.Context, name string) (*job, error) {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("read Job %s: %w", name, err)
+		return nil, fmt.Errorf("read Job %s: %w (%s)", name, err, rowsOnly)
 	default:
 		return newJob(j), nil
 	}

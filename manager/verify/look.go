@@ -26,6 +26,7 @@ type look struct {
 	jobs     map[string]*job // what was listed, by name
 	findings []Finding
 	counts   Counts
+	replays  replays
 	// launched are the tasks that have a Job, by its name; nil: nobody wants them.
 	launched map[string]launched
 	leased   bool      // somebody holds an execution
@@ -148,11 +149,19 @@ func (l *look) execution(ctx context.Context, h *dao.History) (err error) {
 	}()
 	l.count(h)
 	l.checkEvents(h)
+	before, replayed := len(l.findings), l.counts.Replayed
 	if err := l.checkReplay(ctx, h); err != nil {
 		return err
 	}
-	if h.Execution.Status.Ended() {
+	ended := h.Execution.Status.Ended()
+	if ended {
 		l.checkOver(h)
+	}
+	if l.counts.Replayed > replayed && len(l.findings) == before {
+		l.replays.agree++
+		l.replays.tasks += len(h.Tasks)
+	}
+	if ended {
 		return nil
 	}
 	return l.checkOpen(ctx, h)

@@ -3,31 +3,44 @@ package verify
 import "fmt"
 
 // conclude says what has been proved, and what could not be looked at.
-func (v *Verifier) conclude() {
+func (v *Verifier) conclude(replayed *replays) {
 	r, c := &v.report, v.report.Counts
 	r.Proved, r.Unchecked = []string{}, []string{}
-	if !r.found(TaskMissing, TaskUnexpected, TaskDiffers, ExecutionDiffers, DefinitionInvalid, RowsInconsistent, CheckPanicked, TaskRunsOn) {
-		r.prove("%d of %d executions (%d tasks), played again by their definitions, come to the very rows that there are: no step is lost or doubled", c.Replayed, c.Executions, c.Tasks)
-	}
+	r.concludeReplays(replayed)
 	if !r.found(EventMissing, EventUnexpected, EventOrder, CheckPanicked) {
-		r.prove("%d events agree with the rows, one for each step, in order", c.Events)
-	}
-	if left := c.Executions - c.Replayed; left > 0 {
-		r.leave("%d executions were not played again: they have not begun, or were ended because they could not go on", left)
+		r.prove("%s with the rows, one for each step, in order", count(c.Events, "event agrees", "events agree"))
 	}
 	if !v.cfg.All && v.cfg.ExecutionID == 0 {
 		r.leave("executions that have ended: --all looks at them")
 	}
 	if c.Elsewhere > 0 {
-		r.leave("the Jobs of %d tasks, which are in another namespace than %s: run it with their k8s.job-namespace, too", c.Elsewhere, v.cfg.Namespace)
+		r.leave("the Jobs of %s, as they are in another namespace than %s: run it with their k8s.job-namespace, too", count(c.Elsewhere, "task", "tasks"), v.cfg.Namespace)
 	}
 	switch {
 	case v.jobs == nil:
 		r.leave("the cluster's Jobs")
 	case !r.found(JobOrphan, JobDoubled, JobGone, JobRelabelled):
-		r.prove("%d Jobs in the cluster: each is the one Job of its task", c.Jobs)
+		r.prove("%s in the cluster: each is the one Job of its task", count(c.Jobs, "Job", "Jobs"))
 	}
 	r.concludeAudit()
+}
+
+// concludeReplays tells of executions that come to their rows, whatever is found of
+// others.
+func (r *Report) concludeReplays(replayed *replays) {
+	if replayed.agree > 0 || r.Counts.Executions == 0 {
+		r.prove("%d of %s (%s), played again by their definitions, come to the very rows that there are: no step of theirs is lost or doubled",
+			replayed.agree, count(r.Counts.Executions, "execution", "executions"), count(replayed.tasks, "task", "tasks"))
+	}
+	if n := replayed.notBegun; n > 0 {
+		r.leave("%s not begun, so that there is nothing to play again", count(n, "execution has", "executions have"))
+	}
+	if n := replayed.cutOff; n > 0 {
+		r.leave("%s not played again: cancelled before the first task, or ended by InvalidDefinition, InconsistentRows or InternalError", count(n, "execution was", "executions were"))
+	}
+	if n := replayed.unversioned; n > 0 {
+		r.leave("%s not played again: no version of the workflow is noted", count(n, "execution was", "executions were"))
+	}
 }
 
 func (r *Report) concludeAudit() {
@@ -40,29 +53,29 @@ func (r *Report) concludeAudit() {
 	case a.Creates == 0:
 		r.leave("whether an attempt had two Jobs one after the other: the audit log has no creation of a task's Job")
 	case !r.found(LaunchedTwice, CreatedUnknown):
-		r.prove("%d Jobs were created according to the audit log: each for a task, and none twice for an attempt", a.Creates)
+		r.prove("%s created according to the audit log: each for a task, and none twice for an attempt", count(a.Creates, "Job was", "Jobs were"))
 	}
 	// Of none, each is under one of the heads below.
 	if a.Matched > 0 && !r.found(CreateMissing) {
-		r.prove("%d of %d tasks with a Job have its creation in the audit log", a.Matched, a.Launched)
+		r.prove("%d of %s with a Job: its creation is in the audit log", a.Matched, count(a.Launched, "task", "tasks"))
 	}
-	if a.Adopted > 0 {
-		r.leave("%d tasks have a Job whose creation the log lacks, but has a refusal to create it again: the API server may have died before it noted it", a.Adopted)
+	if n := a.Adopted; n > 0 {
+		r.leave("%s a Job whose creation the log lacks, but has a refusal to create it again: the API server may have died before it noted it", count(n, "task has", "tasks have"))
 	}
-	if a.Unlogged > 0 {
-		r.leave("%d tasks have a Job whose creation the log lacks, though the Job exists, or its deletion is in the log: the API server may have died before it noted it, or the log is not complete; that such a Job was made once rests on the uniqueness of its name alone", a.Unlogged)
+	if n := a.Unlogged; n > 0 {
+		r.leave("%s a Job whose creation the log lacks, though the Job exists, or its deletion is in the log: the API server may have died before it noted it, or the log is not complete; that such a Job was made once rests on the uniqueness of its name alone", count(n, "task has", "tasks have"))
 	}
 	if a.Errored > 0 {
 		r.leave("of these tasks, %d have a creation in the log that the API server answered with an error (5xx), as when etcd dies: the Job was made all the same", a.Errored)
 	}
-	if a.Outside > 0 {
-		r.leave("%d tasks with a Job began before the audit log does, or after it ends", a.Outside)
+	if n := a.Outside; n > 0 {
+		r.leave("%s with a Job began before the audit log does, or after it ends", count(n, "task", "tasks"))
 	}
-	if a.Unattributed > 0 {
-		r.leave("%d Jobs were created whose names are no task's; the log does not say whose they are: have the API server log at level RequestResponse", a.Unattributed)
+	if n := a.Unattributed; n > 0 {
+		r.leave("%s created under a name that no task's Job has; the log does not say whose: have the API server log at level RequestResponse", count(n, "Job was", "Jobs were"))
 	}
-	if a.Unreadable > 0 {
-		r.leave("%d lines of the audit log are not whole", a.Unreadable)
+	if n := a.Unreadable; n > 0 {
+		r.leave("%s of the audit log not whole", count(n, "line is", "lines are"))
 	}
 }
 

@@ -13,21 +13,31 @@ import (
 func (v *Verifier) repair(ctx context.Context) {
 	for i := range v.report.Findings {
 		f := &v.report.Findings[i]
-		done, err := "", error(nil)
-		switch f.Kind {
-		case WakesLate:
-			if f.free {
-				done, err = v.wake(ctx, f)
-			}
-		case JobOrphan, JobDoubled, JobRunsOn:
-			done, err = v.deleteJob(ctx, f)
+		if !f.Repairable() {
+			continue
 		}
-		switch {
-		case err != nil:
+		repair := v.deleteJob
+		if f.Kind == WakesLate {
+			repair = v.wake
+		}
+		done, err := repair(ctx, f)
+		if err != nil {
 			f.Repair = "failed: " + err.Error()
-		case done != "":
-			f.Repaired, f.Repair = true, done
+			continue
 		}
+		f.Repaired, f.Repair = true, done
+	}
+}
+
+// Repairable says whether Run, if it is to repair, tries to repair it.
+func (f *Finding) Repairable() bool {
+	switch f.Kind {
+	case WakesLate:
+		return f.free
+	case JobOrphan, JobDoubled, JobRunsOn:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -26,6 +26,15 @@ func abortedFor(h *dao.History) string {
 	return ""
 }
 
+// replays are the executions by what came of playing them again; of all others
+// something is found.
+type replays struct {
+	agree, tasks int // those that come to their rows, and the tasks of these
+	notBegun     int
+	cutOff       int // ended before they began, or since they could not be decided on
+	unversioned  int // that went on, as rows say, without a version
+}
+
 // checkReplay plays an execution again, and compares. What is said is left out: it
 // may be worded otherwise by another build.
 func (l *look) checkReplay(ctx context.Context, h *dao.History) error {
@@ -35,9 +44,16 @@ func (l *look) checkReplay(ctx context.Context, h *dao.History) error {
 		l.addOf(e.ID, nil, RowsInconsistent, "its workflow (id %d) is missing", e.WorkflowID)
 		return nil
 	case e.Status == dao.ExecutionScheduled && len(h.Tasks) > 0:
-		l.addOf(e.ID, h.Tasks[0], TaskUnexpected, "the execution is scheduled, and has %d tasks already", len(h.Tasks))
+		l.addOf(e.ID, h.Tasks[0], TaskUnexpected, "the execution is scheduled, and has %s already", count(len(h.Tasks), "task", "tasks"))
 		return nil
-	case e.Status == dao.ExecutionScheduled || e.WorkflowVersionID == nil || slices.Contains(undecidable[:], aborted) || aborted != "" && len(h.Tasks) == 0:
+	case e.Status == dao.ExecutionScheduled:
+		l.replays.notBegun++
+		return nil
+	case slices.Contains(undecidable[:], aborted) || aborted != "" && len(h.Tasks) == 0:
+		l.replays.cutOff++
+		return nil
+	case e.WorkflowVersionID == nil:
+		l.replays.unversioned++
 		return nil
 	}
 	def, invalid, err := l.v.defs.get(ctx, *e.WorkflowVersionID)

@@ -135,7 +135,7 @@ func (v *Verifier) Run(ctx context.Context, logs []Log) (*Report, error) {
 	if v.cfg.Actor != "" {
 		v.repair(ctx)
 	}
-	v.conclude()
+	v.conclude(&first.replays)
 	return &v.report, nil
 }
 
@@ -146,7 +146,7 @@ func (v *Verifier) checkExists(ctx context.Context) error {
 	}
 	hs, err := v.rows.Histories(ctx, []uint64{v.cfg.ExecutionID})
 	if err == nil && len(hs) == 0 {
-		return fmt.Errorf("execution %d: %w", v.cfg.ExecutionID, dao.ErrNotFound)
+		return fmt.Errorf("there is no execution %d", v.cfg.ExecutionID)
 	}
 	return err
 }

@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -8,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -79,7 +82,7 @@ func TestClean(t *testing.T) {
 		if a := r.Audit; a.Creates != w.made || a.Launched != w.made || a.Matched != w.made || a.Outside+a.Adopted+a.Unattributed+a.Unreadable != 0 {
 			t.Errorf("audit %+v of %d Jobs", a, w.made)
 		}
-		if len(r.Proved) != 5 || len(r.Unchecked) != 1 {
+		if len(r.Proved) != 5 || len(r.Unchecked) != 2 {
 			t.Errorf("proved %q, unchecked %q", r.Proved, r.Unchecked)
 		}
 		if after := checksum(w); after != before {
@@ -480,10 +483,56 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// What agrees is told whatever is found of others, and what was not played again by why.
+func TestProof(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sqlite(t))
+	w.run(w.start(all, "{}"), well)
+	w.run(w.start(all, "{}"), well)
+	w.run(w.start(all, "{}"), well)
+	w.abort(w.start(all, "{}"), "InternalError")
+	w.start(all, "{}")
+	w.sql("UPDATE task_executions SET output = '{}' WHERE workflow_execution_id = 1 AND task_name = 'a2'")
+	w.sql("DELETE FROM execution_events WHERE workflow_execution_id = 2 AND type = 'ExecutionSucceeded'")
+	r := w.verify()
+	if got := kinds(r); !slices.Equal(got, []Kind{EventMissing, TaskDiffers}) {
+		t.Fatalf("found %+v", r.Findings)
+	}
+	if want := "2 of 5 executions (18 tasks), played again by their definitions"; !strings.HasPrefix(r.Proved[0], want) {
+		t.Errorf("proved %q, want %s", r.Proved, want)
+	}
+	for _, want := range []string{"1 execution has not begun", "1 execution was not played again: "} {
+		if !slices.ContainsFunc(r.Unchecked, func(s string) bool { return strings.HasPrefix(s, want) }) {
+			t.Errorf("not checked: %q, want %s", r.Unchecked, want)
+		}
+	}
+}
+
+// away is an API server that does not answer.
+type away struct{ Jobs }
+
+func (away) EachJob(context.Context, uint64, func(*batchv1.Job)) error { return errors.New("refused") }
+func (away) Get(context.Context, string) (*batchv1.Job, error)         { return nil, errors.New("refused") }
+
+// Without the API server, what can be done without it is told.
+func TestAPIServerAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sqlite(t))
+	w.run(w.start(all, "{}"), nil)
+	for name, cfg := range map[string]Config{
+		"list": {Installation: installation, Namespace: namespace}, "read": {Namespace: namespace},
+	} {
+		cfg.Now = func() time.Time { return w.now }
+		if _, err := New(cfg, w.Store, w.Store, away{}).Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "refused (--rows-only ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestNoSuchExecution(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		_, err := New(Config{ExecutionID: 7}, w.Store, w.Store, nil).Run(t.Context(), nil)
-		if err == nil || !strings.Contains(err.Error(), "execution 7: not found") {
+		if err == nil || !strings.Contains(err.Error(), "there is no execution 7") {
 			t.Errorf("%v", err)
 		}
 	})
