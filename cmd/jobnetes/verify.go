@@ -27,10 +27,10 @@ checked, too, that each attempt at a task had one Job at the most. It may run wh
 the services do: what looks wrong is looked at again after 5 s.
 
 Nothing is changed, unless --repair is given. Like a manager it needs the settings
-of the database (db.*) and the cluster (k8s.*).
+of the database (db.*) and the cluster (k8s.*), or --data for those of jobnetes dev.
 
 Exit code 0: nothing was found, or all of it was repaired; 2: something was found;
-1: it could not look.`
+1: it could not look, or the audit log has nothing about these Jobs.`
 
 // errFindings is the error of a verification that has found something, and has
 // printed it.
@@ -38,13 +38,26 @@ var errFindings = errors.New("verify has found something")
 
 // verifyOptions are the command's flags.
 type verifyOptions struct {
-	config           string
+	config, data     string
 	output           outputFormat
 	auditLogs        []string
 	all, rowsOnly    bool
-	execution        uint64
+	execution        executionID
 	repair           bool
 	stdout, messages io.Writer
+}
+
+// executionID is the flag's value; 0: all. An empty text, as of a variable that is not
+// set, is refused: it must not mean all.
+type executionID uint64
+
+func (e *executionID) String() string { return "" } // of all
+func (e *executionID) Type() string   { return "id" }
+
+func (e *executionID) Set(arg string) error {
+	id, err := parseID("execution", arg)
+	*e = executionID(id)
+	return err
 }
 
 func newVerifyCommand() *cobra.Command {
@@ -64,15 +77,31 @@ func newVerifyCommand() *cobra.Command {
 	f.VarP(&o.output, "output", "o", "how to print: text or json")
 	f.StringArrayVar(&o.auditLogs, "audit-log", nil, "audit log `FILE` of the API server, JSON lines or gzip; may be repeated")
 	f.BoolVar(&o.all, "all", false, "also executions that have ended (default: those that have not, and all Jobs)")
-	f.Uint64Var(&o.execution, "execution", 0, "only the execution with that `ID`")
+	f.Var(&o.execution, "execution", "only the execution with that `ID`")
+	f.StringVar(&o.data, "data", "", "`DIR` of the data of a jobnetes dev: look at the rows there")
 	f.BoolVar(&o.rowsOnly, "rows-only", false, "do not look at the cluster's Jobs")
 	f.BoolVar(&o.repair, "repair", false, "repair what can be repaired while managers run")
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputText), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
+// settings reads those of the services, or of a dev.
+func (o *verifyOptions) settings() (setting.Settings, error) {
+	if o.data == "" {
+		return setting.Load(o.config)
+	}
+	s, err := setting.LoadDev(o.data, o.config)
+	if err != nil {
+		return s, err
+	}
+	if _, err := os.Stat(s.DB.Path); err != nil {
+		return s, fmt.Errorf("--data: %s is no folder of `jobnetes dev`: %w", o.data, err)
+	}
+	return s, nil
+}
+
 func runVerify(ctx context.Context, o *verifyOptions) error {
-	s, err := setting.Load(o.config)
+	s, err := o.settings()
 	if err != nil {
 		return err
 	}
@@ -88,7 +117,7 @@ func runVerify(ctx context.Context, o *verifyOptions) error {
 		return err
 	}
 	defer closeStore()
-	cfg := verify.Config{Namespace: s.K8s.JobNamespace, All: o.all, ExecutionID: o.execution}
+	cfg := verify.Config{Namespace: s.K8s.JobNamespace, All: o.all, ExecutionID: uint64(o.execution)}
 	if cfg.Installation, err = store.InstallationName(ctx); err != nil && !errors.Is(err, dao.ErrNotFound) {
 		return err
 	}
@@ -96,7 +125,7 @@ func runVerify(ctx context.Context, o *verifyOptions) error {
 		cfg.Actor = "verify by " + userName()
 	}
 	var jobs verify.Jobs
-	if !o.rowsOnly {
+	if !o.rowsOnly && o.data == "" {
 		if jobs, err = newKubeClient(s, cfg.Installation, log); err != nil {
 			return fmt.Errorf("%w (--rows-only looks at the database only)", err)
 		}
@@ -162,10 +191,42 @@ func printReport(o *verifyOptions, r *verify.Report) error {
 	if len(r.Findings) == 0 {
 		text.WriteString("nothing found\n")
 	} else {
-		fmt.Fprintf(&text, "found: %d, repaired: %d\n", len(r.Findings), len(r.Findings)-r.Left())
+		text.WriteString(foundLine(r))
 	}
 	_, err := io.WriteString(o.stdout, text.String())
 	return err
+}
+
+// foundLine says how much was found and repaired, and whether --repair is of use.
+func foundLine(r *verify.Report) string {
+	executions := map[uint64]bool{}
+	repairable := 0 // of what is left
+	for _, f := range r.Findings {
+		if f.ExecutionID != 0 {
+			executions[f.ExecutionID] = true
+		}
+		if !f.Repaired && f.Repairable() {
+			repairable++
+		}
+	}
+	in := ""
+	switch n := len(executions); {
+	case n == 1:
+		in = " in 1 execution"
+	case n > 1:
+		in = fmt.Sprintf(" in %d executions", n)
+	}
+	repaired, left := len(r.Findings)-r.Left(), ""
+	switch {
+	case r.Left() == 0:
+	case repairable > 0:
+		left = fmt.Sprintf(", %d can be repaired by --repair", repairable)
+	case repaired > 0:
+		left = ", none of the others can be repaired by --repair"
+	default:
+		left = ", none can be repaired by --repair"
+	}
+	return fmt.Sprintf("found: %d%s; repaired: %d%s\n", len(r.Findings), in, repaired, left)
 }
 
 // findingTitle says what sort of finding it is, and about what.

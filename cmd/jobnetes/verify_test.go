@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -40,7 +39,14 @@ func TestVerify(t *testing.T) {
 		return stdout, err
 	}
 
-	out, err := run("--all", "--audit-log", log)
+	out, _, err := runCommand(t.Context(), "", "verify", "--data", filepath.Dir(path), "--all")
+	if err != nil || !strings.Contains(out, "not checked: the cluster's Jobs\n") {
+		t.Errorf("a folder of dev: %v: %s", err, out)
+	}
+	if _, _, err := runCommand(t.Context(), "", "verify", "--data", t.TempDir()); exitCode(err) != 1 || !strings.Contains(fmt.Sprint(err), "no folder of `jobnetes dev`") {
+		t.Errorf("a folder that is not dev's: %v", err)
+	}
+	out, err = run("--all", "--audit-log", log)
 	if err != nil || !strings.Contains(out, "verified: ") || !strings.Contains(out, "not checked: the cluster's Jobs\n") || !strings.HasSuffix(out, "nothing found\n") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -50,15 +56,17 @@ func TestVerify(t *testing.T) {
 	if _, err := run("--audit-log", "/nowhere.log"); err == nil || exitCode(err) != 1 || !strings.Contains(err.Error(), "--audit-log: open /nowhere.log") {
 		t.Errorf("a log that is not there: %v", err)
 	}
-	if _, err := run("--execution", "77"); err == nil || exitCode(err) != 1 || errors.Is(err, errFindings) {
-		t.Errorf("an execution that is not there: %v", err)
+	for id, want := range map[string]string{"77": "there is no execution 77", "abc": `"abc" is no execution id`, "": `"" is no execution id`, "0": `"0" is no execution id`} {
+		if _, err := run("--execution", id); exitCode(err) != 1 || !strings.Contains(fmt.Sprint(err), want) || strings.Contains(fmt.Sprint(err), "strconv") {
+			t.Errorf("--execution %q: %v, want %s", id, err, want)
+		}
 	}
 
 	if err := gdb.Exec("UPDATE workflow_executions SET wake_at = ?", time.Now().AddDate(1, 0, 0).UTC()).Error; err != nil {
 		t.Fatal(err)
 	}
 	out, err = run("--execution", "1")
-	if exitCode(err) != 2 || !strings.HasPrefix(out, "WakesLate  execution 1\n  what:   ") || !strings.Contains(out, "found: 1, repaired: 0\n") {
+	if exitCode(err) != 2 || !strings.HasPrefix(out, "WakesLate  execution 1\n  what:   ") || !strings.Contains(out, "found: 1 in 1 execution; repaired: 0, 1 can be repaired by --repair\n") {
 		t.Errorf("%v: %s", err, out)
 	}
 	out, err = run("--repair", "-o", "json")
@@ -68,5 +76,20 @@ func TestVerify(t *testing.T) {
 	}
 	if out, err = run(); err != nil {
 		t.Errorf("after the repair: %v: %s", err, out)
+	}
+}
+
+func TestFoundLine(t *testing.T) {
+	t.Parallel()
+	missing, orphan, gone := verify.Finding{Kind: verify.EventMissing, ExecutionID: 1}, verify.Finding{Kind: verify.JobOrphan}, verify.Finding{Kind: verify.JobOrphan, Repaired: true}
+	for want, found := range map[string][]verify.Finding{
+		"found: 3 in 2 executions; repaired: 0, none can be repaired by --repair": {missing, missing, {Kind: verify.JobGone, ExecutionID: 2}},
+		"found: 2 in 1 execution; repaired: 0, 1 can be repaired by --repair":     {missing, orphan},
+		"found: 1; repaired: 1": {gone},
+		"found: 2 in 1 execution; repaired: 1, none of the others can be repaired by --repair": {missing, gone},
+	} {
+		if got := foundLine(&verify.Report{Findings: found}); got != want+"\n" {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
