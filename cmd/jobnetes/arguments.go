@@ -65,11 +65,11 @@ func idOrName(arg string) (id uint64, name string) {
 	return 0, arg
 }
 
-// parseID reads the id of what.
-func parseID(what, arg string) (uint64, error) {
+// parseID reads the id of an execution.
+func parseID(arg string) (uint64, error) {
 	id, err := strconv.ParseUint(arg, 10, 64)
 	if err != nil || id == 0 {
-		return 0, fmt.Errorf("%q is no %s id: that is a number, as `jobnetes executions` shows it", arg, what)
+		return 0, fmt.Errorf("%q is no execution id: that is a number, as `jobnetes executions` shows it", arg)
 	}
 	return id, nil
 }

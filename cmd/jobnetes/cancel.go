@@ -24,7 +24,7 @@ func newCancelCommand() *cobra.Command {
 	o := clientFlags(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for people: shown with the execution")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		id, err := parseID("execution", args[0])
+		id, err := parseID(args[0])
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ func newExecutionCommand() *cobra.Command {
 	}
 	o := clientFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		id, err := parseID("execution", args[0])
+		id, err := parseID(args[0])
 		if err != nil {
 			return err
 		}

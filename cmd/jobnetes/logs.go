@@ -74,7 +74,7 @@ func newLogsCommand() *cobra.Command {
 // logTasks returns the kube-jobs of an execution: all, or the one of that name. If
 // it has none yet, stderr says why.
 func (c *client) logTasks(cmd *cobra.Command, arg, name string) ([]logTask, error) {
-	id, err := parseID("execution", arg)
+	id, err := parseID(arg)
 	if err != nil {
 		return nil, err
 	}

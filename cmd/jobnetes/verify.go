@@ -55,7 +55,7 @@ func (e *executionID) String() string { return "" } // of all
 func (e *executionID) Type() string   { return "id" }
 
 func (e *executionID) Set(arg string) error {
-	id, err := parseID("execution", arg)
+	id, err := parseID(arg)
 	*e = executionID(id)
 	return err
 }
