@@ -2,6 +2,7 @@ package dao
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,6 +83,15 @@ func TestTakeovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(next("m5"), "m4", 1, 0)
+		l = next("m6")
+		check(l, "m5", 2, 0)
+		if err := s.Acquit(ctx, l, 1); err != nil {
+			t.Fatal(err)
+		}
+		check(next("m6"), "", 0, 1)
+		if err := s.Acquit(ctx, l, 0); !errors.Is(err, ErrConflict) {
+			t.Errorf("acquitted by a lease that is not in force: %v", err)
+		}
 	})
 }
 

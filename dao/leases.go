@@ -16,7 +16,7 @@ type Lease struct {
 	Epoch       uint64
 	Until       time.Time
 	// Takeovers is how many holders the execution has lost, one after the other,
-	// since it last got on; Strikes is how many of them in the midst of a pass that
+	// since it last got on or was acquitted; Strikes is how many of them in the midst of a pass that
 	// was noted by SetStrikes.
 	Takeovers, Strikes uint32
 	// Lost is the holder that this claim took it over from; empty if it was given
@@ -108,4 +108,12 @@ func (s *Store) SetStrikes(ctx context.Context, l Lease, strikes uint32) error {
 	err := one(s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET strikes = ? WHERE id = ? AND lease_owner = ? AND lease_epoch = ?",
 		strikes, l.ExecutionID, l.Owner, l.Epoch))
 	return translate(err, "note a pass over execution %d", l.ExecutionID)
+}
+
+// Acquit is SetStrikes after a pass that has shown that an execution is not what its
+// holders died of, though it has not got on: Takeovers begins anew.
+func (s *Store) Acquit(ctx context.Context, l Lease, strikes uint32) error {
+	err := one(s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET takeovers = 0, strikes = ? WHERE id = ? AND lease_owner = ? AND lease_epoch = ?",
+		strikes, l.ExecutionID, l.Owner, l.Epoch))
+	return translate(err, "note a harmless pass over execution %d", l.ExecutionID)
 }

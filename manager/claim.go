@@ -51,17 +51,21 @@ func (m *Manager) claimDue(ctx context.Context) (more bool) {
 	pass, cancel := context.WithTimeout(pass, passTimeout)
 	defer cancel()
 	now := m.cfg.Now()
-	d, err := m.store.Due(pass, m.claimant(), now, now.Add(-m.cfg.Lease))
+	out := m.lastOutage()
+	d, err := m.store.Due(pass, m.claimant(), now, out.alive(now).Add(-m.cfg.Lease))
 	if err != nil {
 		m.claimFailed(ctx, err)
 		return false
+	}
+	if now.Before(out.settled) {
+		d.Running = 0 // most of them are held
 	}
 	m.mu.Lock()
 	m.due = d
 	m.mu.Unlock()
 	since, limit := m.quota(now)
 	n := 0
-	if d.Running > 0 { // first: their Jobs wait to be looked at
+	if d.Running > 0 && !since.Before(out.settled) { // first: their Jobs wait to be looked at
 		n = m.claim(ctx, m.store.ClaimRunning, since, limit)
 		if n > 0 && since.Before(now) { // others have not taken what was given back
 			m.keepAll(now)

@@ -31,6 +31,8 @@ type held struct {
 	// them did so in the midst of a pass over it.
 	suspect bool
 	strikes uint32
+	// unstruck is strikes if the row may count a pass that is over; else nil.
+	unstruck atomic.Pointer[uint32]
 	// logTime is what the logs of failed Jobs may take of the pass in hand.
 	logTime *logTime
 	// waiting is how many tasks wait for slots, and granted those that were seen to

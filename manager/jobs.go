@@ -65,6 +65,7 @@ type Store interface {
 	Release(ctx context.Context, leases []dao.Lease, now time.Time) error
 	Leave(ctx context.Context, owner string, but []uint64, now time.Time) error
 	SetStrikes(ctx context.Context, l dao.Lease, strikes uint32) error
+	Acquit(ctx context.Context, l dao.Lease, strikes uint32) error
 	OpenRows(ctx context.Context, id uint64) (dao.WorkflowExecution, []*dao.TaskExecution, error)
 	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)
 	PinVersion(ctx context.Context, l dao.Lease, now time.Time) (dao.WorkflowVersion, error)

@@ -106,6 +106,8 @@ type Manager struct {
 
 	mu   sync.Mutex
 	held map[uint64]*held
+	// outage is the last one of the database that this manager has seen.
+	outage outage
 	// due is what the last look at the database has shown.
 	due          dao.Due
 	polls        [2]time.Time // when the last one but one began, and the last

@@ -208,6 +208,20 @@ func (m *MockStore) EXPECT() *MockStoreMockRecorder {
 	return m.recorder
 }
 
+// Acquit mocks base method.
+func (m *MockStore) Acquit(ctx context.Context, l dao.Lease, strikes uint32) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Acquit", ctx, l, strikes)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Acquit indicates an expected call of Acquit.
+func (mr *MockStoreMockRecorder) Acquit(ctx, l, strikes interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Acquit", reflect.TypeOf((*MockStore)(nil).Acquit), ctx, l, strikes)
+}
+
 // ClaimCancelled mocks base method.
 func (m *MockStore) ClaimCancelled(ctx context.Context, by dao.Claimant, now, until time.Time, limit int) ([]dao.Lease, error) {
 	m.ctrl.T.Helper()

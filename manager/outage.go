@@ -22,12 +22,41 @@ func (m *Manager) States() []reach.State {
 	return []reach.State{m.database.State(), m.cluster.State()}
 }
 
+// settleTime is how long after the database's return leases that have run out are
+// left to their holders: all that live have noticed by then, who look once a second
+// and wait for 3 s at the most, and have renewed them. Otherwise whoever looks first
+// would have all, and each execution would have lost a holder that lives.
+const settleTime = 5 * time.Second
+
+// outage is one of the database: when it began, and settleTime after its end.
+type outage struct{ began, settled time.Time }
+
+// alive returns since when a manager must have been seen, but for the time of a
+// lease, to count as living now: those who lived when an outage began have had no
+// chance to say so until it is settled.
+func (o outage) alive(now time.Time) time.Time {
+	if now.Before(o.settled) {
+		return o.began
+	}
+	return now
+}
+
+func (m *Manager) lastOutage() outage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.outage
+}
+
 // pingDatabase renews the leases first of all when the database is back: they
 // have run out meanwhile, and without one no Job is created.
 func (m *Manager) pingDatabase(ctx context.Context) error {
 	err := m.store.Ping(ctx)
-	if err == nil && m.database.Err() != nil {
+	if s := m.database.State(); err == nil && s.Err != nil {
+		m.mu.Lock()
+		m.outage = outage{began: s.Since, settled: m.cfg.Now().Add(settleTime)}
+		m.mu.Unlock()
 		m.renew(ctx)
+		m.takeBackStrikes(ctx)
 	}
 	return err
 }

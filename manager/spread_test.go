@@ -28,6 +28,7 @@ type spreading struct {
 	phases   map[*Manager]int // tenths of a second
 	moves    int              // claims of executions that had begun
 	unheard  bool
+	away     bool
 }
 
 type spreadRow struct {
@@ -169,6 +170,23 @@ func (s *spreading) Heartbeat(_ context.Context, m dao.Manager) error {
 	return nil
 }
 
+func (s *spreading) Ping(context.Context) error {
+	if s.away {
+		return dao.ErrUnavailable
+	}
+	return nil
+}
+
+// outage has the database be away for longer than a lease. Then all have noticed.
+func (s *spreading) outage() {
+	s.away = true
+	for _, m := range s.managers {
+		m.database.Look(s.t.Context())
+	}
+	s.now = s.now.Add(s.managers[0].cfg.Lease + 5*time.Second)
+	s.away = false
+}
+
 // uneven says which manager holds over a tenth more or less than its share, if any.
 func (s *spreading) uneven(managers ...*Manager) string {
 	share := len(s.rows) / len(managers)
@@ -223,6 +241,43 @@ func TestManyAtOnce(t *testing.T) {
 		s.pass(2*time.Second, left...)
 		if who := s.uneven(left...); who != "" || s.moves != 150 {
 			t.Errorf("seed %d: a burst: %s; %d moves, want 150", seed, who, s.moves)
+		}
+	}
+}
+
+// After an outage, living managers go on with what they held, whoever notices the
+// return first, and what a dead one held goes to them soon.
+func TestOutagesMoveNothing(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		s := newSpreading(t, seed)
+		for range 3 {
+			s.start(100, s.join())
+		}
+		for range 5 {
+			s.outage()
+			for i, m := range s.managers { // one after the other notices
+				m.database.Look(t.Context())
+				s.start(1, nil)
+				s.pass(time.Second, s.managers[:i+1]...)
+			}
+			s.pass(20*time.Second, s.managers...)
+		}
+		if who := s.uneven(s.managers...); who != "" || s.moves > 0 {
+			t.Errorf("seed %d: all live: %s; %d moves, want none", seed, who, s.moves)
+		}
+		if left := s.waiting(dao.ExecutionScheduled, s.now); len(left) > 0 {
+			t.Errorf("seed %d: executions %v wait", seed, left)
+		}
+		s.outage()
+		left := s.managers[1:]
+		for _, m := range left {
+			m.database.Look(t.Context())
+		}
+		dead := s.managers[0].count()
+		s.pass(settleTime+2*time.Second, left...)
+		if who := s.uneven(left...); who != "" || s.moves != dead {
+			t.Errorf("seed %d: one has died: %s; %d moves, want %d", seed, who, s.moves, dead)
 		}
 	}
 }

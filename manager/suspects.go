@@ -50,6 +50,7 @@ func (m *Manager) pass(ctx context.Context, h *held, move func() error) error {
 	if h.strikes >= maxStrikes {
 		return died(h)
 	}
+	h.unstruck.Store(nil)
 	if err := m.store.SetStrikes(ctx, h.lease, h.strikes+1); err != nil {
 		return m.unnotable(ctx, h, err)
 	}
@@ -57,14 +58,17 @@ func (m *Manager) pass(ctx context.Context, h *held, move func() error) error {
 	if h.suspect { // has not got on, which would have set the note back
 		note, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 		defer cancel()
-		if noteErr := m.store.SetStrikes(note, h.lease, h.strikes); noteErr != nil {
+		harmless, end := err == nil && !h.more && len(h.pauses) == 0, m.store.SetStrikes
+		if harmless { // it has been looked at from all sides
+			end = m.store.Acquit
+		}
+		if noteErr := end(note, h.lease, h.strikes); noteErr != nil {
 			return errors.Join(err, m.unnotable(ctx, h, noteErr))
 		}
-		if err != nil || h.more || len(h.pauses) > 0 {
+		if !harmless {
 			return err
 		}
 	}
-	// It has been looked at from all sides, and did no harm.
 	h.suspect = false
 	m.queue.mark(h.lease.ExecutionID, false)
 	return err
@@ -78,7 +82,23 @@ func (m *Manager) unnotable(ctx context.Context, h *held, err error) error {
 		m.drop(h)
 		return nil
 	}
+	strikes := h.strikes
+	h.unstruck.Store(&strikes)
 	return err
+}
+
+// takeBackStrikes corrects the rows that count a pass in the midst of which an outage
+// came: its manager lives. A row that cannot be corrected now the next pass corrects.
+func (m *Manager) takeBackStrikes(ctx context.Context) {
+	for _, h := range m.all() {
+		strikes := h.unstruck.Swap(nil)
+		if strikes == nil {
+			continue
+		}
+		if err := m.store.SetStrikes(ctx, h.lease, *strikes); err != nil {
+			m.log.WarnContext(ctx, "a death that was none is still counted: until the execution is moved again", "execution_id", h.lease.ExecutionID, "error", err)
+		}
+	}
 }
 
 // died says why an execution is not moved any more.

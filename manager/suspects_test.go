@@ -41,12 +41,19 @@ func (m *mocked) rereads() {
 	m.store.EXPECT().WorkflowVersion(gomockAny, version).Return(dao.WorkflowVersion{Version: 1, Definition: oneJob}, nil)
 }
 
-// A pass over a suspect is noted before and after; then it has proved harmless.
+// acquits expects that the execution is found harmless.
+func (m *mocked) acquits(strikes uint32) {
+	m.store.EXPECT().Acquit(gomockAny, gomockAny, strikes).Return(nil)
+}
+
+// A pass over a suspect is noted before and after; then it has proved harmless, for
+// whoever holds it next, too.
 func TestSuspectIsNoted(t *testing.T) {
 	t.Parallel()
 	m := newMocked(t)
 	m.suspected(3, 1)
-	m.notes(nil, 2, 1)
+	m.notes(nil, 2)
+	m.acquits(1)
 	m.rereads()
 	m.jobs.EXPECT().Cached("w-a-5-1").AnyTimes().Return(runningJob(m.now))
 	m.jobs.EXPECT().Pods(gomockAny, "w-a-5-1").AnyTimes().Return(nil, nil)
@@ -97,6 +104,42 @@ func TestSuspectCannotBeNoted(t *testing.T) {
 			if m.holds(1) != tc.held {
 				t.Errorf("held: %t, want %t", m.holds(1), tc.held)
 			}
+		})
+	}
+}
+
+// An outage in the midst of a pass is no death: on the return, before anybody else may
+// claim the execution, its row says so.
+func TestOutageInAPassOverASuspect(t *testing.T) {
+	t.Parallel()
+	cases := map[string]func(m *mocked){
+		"the pass has begun": func(m *mocked) {
+			m.notes(nil, 1)
+			m.store.EXPECT().Execution(gomockAny, uint64(1)).Return(dao.WorkflowExecution{}, dao.ErrUnavailable)
+			m.notes(dao.ErrUnavailable, 0)
+		},
+		"its begin may have been noted": func(m *mocked) { m.notes(dao.ErrUnavailable, 1) },
+	}
+	for name, begin := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMocked(t)
+			m.suspected(3, 0)
+			begin(m)
+			m.reconcile(t.Context(), 1)
+			m.store.EXPECT().Ping(gomockAny).Return(dao.ErrUnavailable)
+			m.database.Look(t.Context())
+			m.store.EXPECT().Ping(gomockAny).Return(nil)
+			m.store.EXPECT().Renew(gomockAny, "m1", gomockAny).Return([]dao.Lease{{ExecutionID: 1, Owner: "m1", Epoch: 2, Takeovers: 3, Strikes: 1}}, nil)
+			m.store.EXPECT().Heartbeat(gomockAny, gomockAny).Return(nil)
+			m.notes(nil, 0)
+			m.database.Look(t.Context())
+			m.notes(nil, 1) // the next pass counts anew
+			m.acquits(0)
+			m.rereads()
+			m.jobs.EXPECT().Cached("w-a-5-1").AnyTimes().Return(runningJob(m.now))
+			m.jobs.EXPECT().Pods(gomockAny, "w-a-5-1").AnyTimes().Return(nil, nil)
+			m.reconcile(t.Context(), 1)
 		})
 	}
 }

@@ -155,12 +155,21 @@ func (t *tx) release(e *dao.WorkflowExecution, now time.Time) error {
 }
 
 func (s *store) SetStrikes(ctx context.Context, l dao.Lease, strikes uint32) error {
-	return s.change(s.hold(ctx, l.ExecutionID, "SetStrikes %d %d", l.ExecutionID, strikes), &l, func(t *tx) error {
+	return s.note(s.hold(ctx, l.ExecutionID, "SetStrikes %d %d", l.ExecutionID, strikes), l, func(count *losses) { count.strikes = strikes })
+}
+
+func (s *store) Acquit(ctx context.Context, l dao.Lease, strikes uint32) error {
+	return s.note(s.hold(ctx, l.ExecutionID, "Acquit %d %d", l.ExecutionID, strikes), l, func(count *losses) { *count = losses{strikes: strikes} })
+}
+
+// note changes what is counted of an execution's lost holders.
+func (s *store) note(c *call, l dao.Lease, change func(count *losses)) error {
+	return s.change(c, &l, func(t *tx) error {
 		if !s.db().unfenced && !holds(t.execution(l.ExecutionID), l) {
 			return conflicting("note a pass over execution %d", l.ExecutionID)
 		}
 		count := t.losses(l.ExecutionID)
-		count.strikes = strikes
+		change(&count)
 		t.lost[l.ExecutionID] = count
 		return nil
 	})
