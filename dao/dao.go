@@ -36,11 +36,15 @@ var (
 
 // Store is the way to the tables. It is safe for concurrent use.
 type Store struct {
-	db *gorm.DB
+	db   *gorm.DB
+	ping *gorm.DB // what Ping asks
 }
 
 // New returns a Store on an open database whose schema is up to date.
-func New(db *gorm.DB) *Store { return &Store{db: db} }
+func New(db *gorm.DB) *Store { return &Store{db: db, ping: db} }
+
+// PingBy returns s with a connection of its own for Ping, as db.OpenWithPing returns it.
+func (s *Store) PingBy(ping *gorm.DB) *Store { return &Store{db: s.db, ping: ping} }
 
 // attempts is how often a transaction that lost a deadlock is run in all.
 const attempts = 4

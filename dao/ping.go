@@ -11,12 +11,13 @@ import (
 // ErrUnavailable.
 var ErrReadOnly = fmt.Errorf("%w: the database is read-only: a failover is under way, or db.host names a replica", ErrUnavailable)
 
-// Ping asks the database whether it answers and would take a write. If not, the
+// Ping asks the database whether it answers and would take a write; by a connection
+// of its own (PingBy), else one of those that all use. If not, the
 // connections that wait for use are closed: behind them may be a server that is
 // gone, and each would cost a timeout of its own; new ones go to where the
 // database is by then. The error is ErrUnavailable where waiting helps.
 func (s *Store) Ping(ctx context.Context) error {
-	db := s.db.WithContext(ctx)
+	db := s.ping.WithContext(ctx)
 	var err error
 	if db.Name() == mysqlDialect {
 		err = pingPrimary(db)
@@ -24,7 +25,8 @@ func (s *Store) Ping(ctx context.Context) error {
 		err = db.Exec("SELECT 1").Error
 	}
 	if err != nil {
-		s.closeIdle()
+		closeIdle(s.ping)
+		closeIdle(s.db)
 	}
 	return translate(err, "ping the database")
 }
@@ -54,8 +56,8 @@ func pingPrimary(db *gorm.DB) error {
 func isOn(value string) bool { return value != "0" && value != "OFF" }
 
 // closeIdle closes the connections that nobody uses right now.
-func (s *Store) closeIdle() {
-	pool, err := s.db.DB()
+func closeIdle(db *gorm.DB) {
+	pool, err := db.DB()
 	if err != nil {
 		return // this is no pool of connections
 	}

@@ -62,20 +62,6 @@ func Open(ctx context.Context, cfg Config) (*gorm.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	gdb, err := gorm.Open(dialector, &gorm.Config{
-		SkipDefaultTransaction: true, // dao opens its transactions itself
-		TranslateError:         true, // ErrDuplicatedKey, whatever the dialect
-		DisableAutomaticPing:   true,
-		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
-		Logger:                 logger.Discard, // errors are returned, and logged once by who asked
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", where, err)
-	}
-	pool, err := gdb.DB()
-	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", where, err)
-	}
 	conns := cfg.MaxConns
 	if cfg.Driver == SQLite {
 		// One writer at a time is all that SQLite has, and it lets those who wait
@@ -85,9 +71,14 @@ func Open(ctx context.Context, cfg Config) (*gorm.DB, error) {
 	if conns == 0 {
 		conns = defaultMaxConns
 	}
-	pool.SetMaxOpenConns(conns)
-	pool.SetMaxIdleConns(conns)
-	pool.SetConnMaxIdleTime(maxIdle)
+	gdb, err := newPool(dialector, conns)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", where, err)
+	}
+	pool, err := gdb.DB()
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", where, err)
+	}
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close()
 		return nil, fmt.Errorf("connect to database %s: %w", where, err)
@@ -96,7 +87,29 @@ func Open(ctx context.Context, cfg Config) (*gorm.DB, error) {
 	return gdb, nil
 }
 
-// Close closes the connections of a database that Open returned.
+// newPool makes a pool of so many connections at the most. None is made yet.
+func newPool(dialector gorm.Dialector, conns int) (*gorm.DB, error) {
+	gdb, err := gorm.Open(dialector, &gorm.Config{
+		SkipDefaultTransaction: true, // dao opens its transactions itself
+		TranslateError:         true, // ErrDuplicatedKey, whatever the dialect
+		DisableAutomaticPing:   true,
+		NowFunc:                func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
+		Logger:                 logger.Discard, // errors are returned, and logged once by who asked
+	})
+	if err != nil {
+		return nil, err
+	}
+	pool, err := gdb.DB()
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	pool.SetConnMaxIdleTime(maxIdle)
+	return gdb, nil
+}
+
+// Close closes the connections of a database that Open or OpenWithPing returned.
 func Close(gdb *gorm.DB) error {
 	pool, err := gdb.DB()
 	if err != nil {

@@ -22,6 +22,7 @@ var (
 	errPrecondition    = errors.New("failed precondition")
 	errStopping        = errors.New("the server is stopping")
 	errLogsAway        = errors.New("logs away")
+	errBusy            = errors.New("too many calls are under way")
 )
 
 // codeTable says what a client is told: the code, and the text unless the error
@@ -37,6 +38,7 @@ var codeTable = []struct {
 	{errPrecondition, codes.FailedPrecondition, "failed precondition"},
 	{errStopping, codes.Unavailable, "the server is stopping: call again, a watch with after_event_id set to the last event received"},
 	{errLogsAway, codes.Unavailable, "the logs cannot be read now: try again later; jobapi's log says why"},
+	{errBusy, codes.Unavailable, "too many calls are under way, and this one had no time left to begin: try again later"},
 	{dao.ErrNotFound, codes.NotFound, "not found"},
 	{dao.ErrDuplicate, codes.AlreadyExists, "already exists"},
 	{dao.ErrConflict, codes.FailedPrecondition, "it has changed in between: look again, then try again"},

@@ -25,6 +25,13 @@ func (s *Server) interceptUnary(ctx context.Context, req any, info *grpc.UnarySe
 		if err := checkIDs(req); err != nil {
 			return err
 		}
+		if callerOf(ctx) != (caller{}) {
+			leave, err := s.enter(ctx)
+			if err != nil {
+				return err
+			}
+			defer leave()
+		}
 		res, err = handler(ctx, req)
 		return err
 	})

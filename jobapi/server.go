@@ -97,6 +97,8 @@ type Server struct {
 
 	grpc   *grpc.Server
 	health *health.Server
+	// calls has room for those that may be under way at once.
+	calls chan struct{}
 	// stopping ends the streams when the server is to stop.
 	stopping chan struct{}
 }
@@ -120,6 +122,7 @@ func New(cfg Config, store Store, logs Logs, log *slog.Logger) (*Server, error) 
 		cfg: cfg, store: store, logs: logs, log: log,
 		auth:     newAuthenticator(cfg.Username, cfg.Password, tokens),
 		health:   health.NewServer(),
+		calls:    make(chan struct{}, callsAtOnce),
 		stopping: make(chan struct{}),
 	}
 	s.database = s.newDatabaseProbe()

@@ -135,14 +135,14 @@ func (d *dev) open(ctx context.Context) error {
 }
 
 func (d *dev) openStore(ctx context.Context) error {
-	gdb, err := db.Open(ctx, dbConfig(d.settings))
+	gdb, ping, err := db.OpenWithPing(ctx, dbConfig(d.settings))
 	if err != nil {
 		return err
 	}
 	if _, err := db.Migrate(ctx, gdb); err != nil {
 		return err
 	}
-	d.store = dao.New(gdb)
+	d.store = dao.New(gdb).PingBy(ping)
 	// A dev that was killed holds its leases still. The folder's lock says that
 	// it is gone, so nobody needs to wait for their end.
 	return d.store.Bury(ctx, devOwner, time.Now())

@@ -85,16 +85,16 @@ func openOnce(ctx context.Context, s setting.Settings) (store *dao.Store, done f
 			return nil, nil, fmt.Errorf("db.path: %w: correct it, or make the database with `jobnetes migrate`", err)
 		}
 	}
-	gdb, err := db.Open(ctx, dbConfig(s))
+	gdb, ping, err := db.OpenWithPing(ctx, dbConfig(s))
 	if err != nil {
 		return nil, nil, whichDatabase(s, err)
 	}
-	done = func() { _ = db.Close(gdb) }
+	done = func() { _, _ = db.Close(gdb), db.Close(ping) }
 	if err := db.CheckVersion(ctx, gdb); err != nil {
 		done()
 		return nil, nil, err
 	}
-	return dao.New(gdb), done, nil
+	return dao.New(gdb).PingBy(ping), done, nil
 }
 
 // whichDatabase says where an address that does not answer comes from.
