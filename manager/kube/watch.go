@@ -112,9 +112,12 @@ func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) er
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	began, names, version := time.Now(), map[string]bool{}, ""
+	var before []*batchv1.Job // of a restore of etcd
+	newest := c.cached.newestVersion()
 	err := c.pages(ctx, c.selector(), func(list *batchv1.JobList) {
 		if version == "" {
 			version = list.ResourceVersion
+			before = c.restored(ctx, newest, version)
 		}
 		for i := range list.Items {
 			job := &list.Items[i]
@@ -125,6 +128,11 @@ func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) er
 			}
 		}
 	})
+	for _, job := range before {
+		if !names[job.Name] {
+			changed(job)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -133,6 +141,20 @@ func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) er
 	}
 	c.succeeded.forget(began.Add(-c.cfg.RelistInterval))
 	return nil
+}
+
+// restored forgets and returns all Jobs that are known if a list has a lower version
+// than one that was seen before it was asked for: etcd was restored from a backup, and
+// what is known is of times that have not been.
+func (c *Client) restored(ctx context.Context, newest, version string) []*batchv1.Job {
+	if !newer(newest, version) || newer(version, newest) { // or one is no number
+		return nil
+	}
+	jobs := c.cached.reset(version)
+	c.succeeded.forget(time.Now())
+	c.log.WarnContext(ctx, "the API server's versions have gone back: was etcd restored from a backup? All Jobs are looked at anew",
+		"namespace", c.cfg.Namespace, "version", version, "version_before", newest, "jobs", len(jobs))
+	return jobs
 }
 
 // slim drops what nobody here reads, so that a running Job costs little memory.
@@ -153,11 +175,27 @@ func slim(obj any) (any, error) {
 
 // cache keeps the newest that is known of each Job, whoever told it.
 type cache struct {
-	mu   sync.RWMutex
-	jobs map[string]*batchv1.Job
+	mu     sync.RWMutex
+	jobs   map[string]*batchv1.Job
+	newest string // version, of all Jobs and lists that were ever seen
 }
 
-func newCache() *cache { return &cache{jobs: map[string]*batchv1.Job{}} }
+func newCache() *cache { return &cache{jobs: map[string]*batchv1.Job{}, newest: "0"} }
+
+func (c *cache) newestVersion() string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.newest
+}
+
+// reset forgets and returns all Jobs, and begins anew with that version.
+func (c *cache) reset(version string) []*batchv1.Job {
+	jobs := c.list()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jobs, c.newest = map[string]*batchv1.Job{}, version
+	return jobs
+}
 
 func (c *cache) get(name string) *batchv1.Job {
 	c.mu.RLock()
@@ -183,6 +221,7 @@ func (c *cache) put(job *batchv1.Job) bool {
 		return false
 	}
 	c.jobs[job.Name] = job
+	c.see(job.ResourceVersion)
 	return true
 }
 
@@ -194,11 +233,19 @@ func (c *cache) remove(job *batchv1.Job) {
 	}
 }
 
+// see notes a version; the caller has the lock.
+func (c *cache) see(version string) {
+	if newer(version, c.newest) && !newer(c.newest, version) { // what is no number counts for nothing
+		c.newest = version
+	}
+}
+
 // removeMissing removes and returns the Jobs that a list of that version does
 // not have, but for those that are newer than the list.
 func (c *cache) removeMissing(names map[string]bool, version string) []*batchv1.Job {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.see(version)
 	var gone []*batchv1.Job
 	for name, job := range c.jobs {
 		if !names[name] && !newer(job.ResourceVersion, version) {
