@@ -26,7 +26,7 @@ type pings struct {
 }
 
 // signOfLife is the path that a ping asks for.
-const signOfLife = "/readyz"
+const signOfLife = "/livez"
 
 // hungToClose is after how many pings in a row without an answer all connections
 // are closed. HTTP/2 itself finds a dead connection out after 45 s, and what was
@@ -54,7 +54,9 @@ func newDialer(rc *rest.Config) *connrotation.Dialer {
 	return connrotation.NewDialer((&net.Dialer{Timeout: requestTimeout, KeepAlive: 30 * time.Second}).DialContext)
 }
 
-// Ping asks the API server whether it is ready to serve. If it does not answer
+// Ping asks the API server whether it lives, and so its etcd. It does not ask whether
+// it is ready: one that shuts down says no, and yet serves for a while all who ask, and
+// there may be no other. If it does not answer
 // twice in a row, all connections are closed, and the requests on them fail. When
 // it answers again, Run begins anew.
 func (c *Client) Ping(ctx context.Context) error {
