@@ -15,15 +15,22 @@ import (
 // Error numbers of MySQL and MariaDB.
 const (
 	mysqlTooManyConn    = 1040
+	mysqlNotReady       = 1047 // a node of a Galera cluster that has lost the others
 	mysqlShutdown       = 1053
+	mysqlHostBlocked    = 1129 // after too many connections that broke
 	mysqlPacketTooLarge = 1153
+	mysqlTooManyOfUser  = 1203
 	mysqlLockWait       = 1205
 	mysqlDeadlock       = 1213
 	mysqlOutOfRange     = 1264
 	mysqlReadOnly       = 1290
+	mysqlInterrupted    = 1317 // KILL QUERY
 	mysqlWrongValue     = 1366
 	mysqlDataTooLong    = 1406
 	mysqlNoParentRow    = 1452
+	mariadbKilled       = 1927 // KILL CONNECTION
+	mariadbTooLong      = 1969 // max_statement_time
+	mysqlTooLong        = 3024 // max_execution_time
 	mysqlCheck          = 3819
 	mariadbCheck        = 4025
 )
@@ -44,7 +51,8 @@ func IsUnavailable(err error) bool { return errors.Is(err, ErrUnavailable) || is
 // refuses a statement.
 func isUnavailable(err error) bool {
 	switch mysqlNumber(err) {
-	case mysqlTooManyConn, mysqlShutdown, mysqlLockWait, mysqlDeadlock, mysqlReadOnly:
+	case mysqlTooManyConn, mysqlTooManyOfUser, mysqlHostBlocked, mysqlNotReady, mysqlShutdown, mysqlReadOnly,
+		mysqlLockWait, mysqlDeadlock, mysqlInterrupted, mariadbKilled, mariadbTooLong, mysqlTooLong:
 		return true
 	}
 	switch sqliteCode(err) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
 )
 
 func TestTranslate(t *testing.T) {
@@ -19,6 +20,13 @@ func TestTranslate(t *testing.T) {
 		"a lock that is not got": {my(mysqlLockWait), ErrUnavailable},
 		"a primary gone":         {my(mysqlReadOnly), ErrUnavailable},
 		"too many connections":   {my(mysqlTooManyConn), ErrUnavailable},
+		"too many of a user":     {my(1203), ErrUnavailable},
+		"a node without others":  {my(1047), ErrUnavailable},
+		"a host that is blocked": {my(1129), ErrUnavailable},
+		"a query killed":         {my(1317), ErrUnavailable},
+		"a connection killed":    {my(1927), ErrUnavailable},
+		"a query too long":       {my(3024), ErrUnavailable},
+		"the same of MariaDB":    {my(1969), ErrUnavailable},
 		"a broken connection":    {driver.ErrBadConn, ErrUnavailable},
 		"a timeout":              {context.DeadlineExceeded, ErrUnavailable},
 		"a packet too large":     {my(mysqlPacketTooLarge), ErrRefused},
@@ -54,6 +62,54 @@ func TestRefusals(t *testing.T) {
 		err := s.Commit(t.Context(), l, e, []Transition{{Type: EventTaskFailed, Task: a}}, now)
 		if !errors.Is(err, ErrRefused) {
 			t.Errorf("Commit: %v, want ErrRefused", err)
+		}
+	})
+}
+
+// A commit that loses a deadlock is written by its next try, and its rows have the ids
+// and names of that.
+func TestCommitAfterADeadlock(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		tries := 0
+		err := s.gdb.Callback().Create().Before("gorm:create").Register("deadlock", func(tx *gorm.DB) {
+			if tx.Statement.Table != "execution_events" {
+				return
+			}
+			if tries++; tries == 1 { // all else is written by then
+				_ = tx.AddError(&mysqldriver.MySQLError{Number: mysqlDeadlock})
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := now
+		e.Status, e.StartedAt = ExecutionRunning, &at
+		set, branch, job := newTask("p", "parallel"), newTask("b", "branch"), newTask("a", "kube-job")
+		set.EndedAt = nil
+		index := uint32(0)
+		branch.SetIndex, branch.Scope = &index, "p[0]"
+		err = s.Commit(t.Context(), l, e, []Transition{
+			{Type: EventExecutionStarted}, {Type: EventTaskStarted, Task: set}, {Type: EventTaskStarted, Task: branch, Parent: set}, {Type: EventTaskStarted, Task: job},
+		}, now)
+		if err != nil || tries != 2 {
+			t.Fatalf("%v after %d tries", err, tries)
+		}
+		tasks, err := s.Tasks(t.Context(), e.ID)
+		if err != nil || len(tasks) != 3 {
+			t.Fatalf("%d tasks, %v", len(tasks), err)
+		}
+		for i, want := range []*TaskExecution{set, branch, job} {
+			got := tasks[i]
+			if got.ID != want.ID || got.TaskName != want.TaskName {
+				t.Errorf("task %d is %s, in memory %d, %s", got.ID, got.TaskName, want.ID, want.TaskName)
+			}
+		}
+		if p := tasks[1].ParentTaskExecutionID; p == nil || *p != set.ID {
+			t.Errorf("the branch's parent is %v, want %d", p, set.ID)
+		}
+		if name := tasks[2].ExecutionName; name == nil || *name != *job.ExecutionName || !strings.HasSuffix(*name, fmt.Sprintf("-%d-1", job.ID)) {
+			t.Errorf("the Job of task %d is called %v", job.ID, name)
 		}
 	})
 }

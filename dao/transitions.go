@@ -33,7 +33,8 @@ type Transition struct {
 // nothing: read them again.
 func (s *Store) Commit(ctx context.Context, l Lease, e *WorkflowExecution, ts []Transition, now time.Time) error {
 	at := micros(now)
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		forgetIDs(ts)
 		if err := commitExecution(tx, l, e, ts, at); err != nil {
 			return err
 		}
@@ -47,6 +48,16 @@ func (s *Store) Commit(ctx context.Context, l Lease, e *WorkflowExecution, ts []
 		return insertEvents(tx, eventsOf(e.ID, l, ts, at))
 	})
 	return translate(err, "move execution %d", l.ExecutionID)
+}
+
+// forgetIDs makes the rows of tasks that start what they were before a transaction
+// that was rolled back gave them ids.
+func forgetIDs(ts []Transition) {
+	for _, t := range ts {
+		if t.Type == EventTaskStarted {
+			t.Task.ID, t.Task.ExecutionName = 0, nil
+		}
+	}
 }
 
 // commitExecution comes first: it fences the whole transaction, and its row
