@@ -41,6 +41,8 @@ type Config struct {
 	Path string
 	// MaxConns bounds the open connections; 0 means 32.
 	MaxConns int
+	// ForMigration lets a statement take as long as it takes.
+	ForMigration bool
 }
 
 const (
@@ -168,6 +170,9 @@ func mysqlConfig(cfg Config) (*mysqldriver.Config, error) {
 	}
 	if c.ReadTimeout == 0 {
 		c.ReadTimeout = 60 * time.Second // longer than any lock wait: only a dead server is that slow
+	}
+	if cfg.ForMigration {
+		c.ReadTimeout = 0 // an index of a large table takes minutes; keepalive finds a dead server
 	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = 60 * time.Second

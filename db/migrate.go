@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -55,17 +54,15 @@ func CreateDatabase(ctx context.Context, cfg Config) error {
 
 // Migrate brings the schema to the version of this build and returns the names
 // of the migrations it applied. Several may run at once: one works, the others
-// wait for it.
+// wait for it. One that was cut short is run again.
 func Migrate(ctx context.Context, gdb *gorm.DB) ([]string, error) {
 	provider, pool, err := newProvider(gdb)
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := lockMigrations(ctx, gdb, pool)
-	if err != nil {
-		return nil, err
+	if gdb.Name() != SQLite {
+		return migrateMySQL(ctx, pool, provider.ListSources(), usual)
 	}
-	defer unlock()
 	current, target, err := provider.GetVersions(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the schema version: %w", err)
@@ -165,35 +162,4 @@ func newProvider(gdb *gorm.DB) (*goose.Provider, *sql.DB, error) {
 		return nil, nil, fmt.Errorf("load the migrations: %w", err)
 	}
 	return provider, pool, nil
-}
-
-// lockMigrations keeps two migrations of one MySQL database apart. SQLite's
-// file has one owner anyway.
-func lockMigrations(ctx context.Context, gdb *gorm.DB, pool *sql.DB) (func(), error) {
-	if gdb.Name() == SQLite {
-		return func() {}, nil
-	}
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("lock the migrations: %w", err)
-	}
-	var got sql.NullInt64
-	if _, err := conn.ExecContext(ctx, "SET SESSION wait_timeout = DEFAULT"); err != nil { // it says nothing while it holds the lock
-		_ = conn.Close()
-		return nil, fmt.Errorf("lock the migrations: %w", err)
-	}
-	err = conn.QueryRowContext(ctx, "SELECT GET_LOCK(CONCAT('jobnetes.', MD5(DATABASE())), 50)").Scan(&got)
-	if err == nil && got.Int64 != 1 {
-		err = errors.New("another migration has held the lock for 50 s: let it end, then try again")
-	}
-	if err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("lock the migrations: %w", err)
-	}
-	return func() {
-		ctx := context.WithoutCancel(ctx)
-		_, _ = conn.ExecContext(ctx, "DO RELEASE_LOCK(CONCAT('jobnetes.', MD5(DATABASE())))")
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // not like the others of the pool
-		_ = conn.Close()
-	}, nil
 }

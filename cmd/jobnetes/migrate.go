@@ -21,6 +21,7 @@ func newMigrateCommand() *cobra.Command {
 				return err
 			}
 			ctx, cfg := cmd.Context(), dbConfig(s)
+			cfg.ForMigration = true
 			if err := db.CreateDatabase(ctx, cfg); err != nil {
 				return whichDatabase(s, err)
 			}

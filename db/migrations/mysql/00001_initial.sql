@@ -14,7 +14,7 @@ CREATE TABLE users (
   CONSTRAINT users_name_given CHECK (name <> '')
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-INSERT INTO users (id, name) VALUES (1, 'jobnetesadmin');
+INSERT IGNORE INTO users (id, name) VALUES (1, 'jobnetesadmin');
 
 CREATE TABLE workflows (
   id         BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,

@@ -16,7 +16,7 @@ CREATE TABLE locks (
   name VARCHAR(64) NOT NULL PRIMARY KEY
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
-INSERT INTO locks (name) VALUES ('job-slots');
+INSERT IGNORE INTO locks (name) VALUES ('job-slots');
 
 ALTER TABLE workflow_executions
   ADD COLUMN priority            INT          NOT NULL DEFAULT 0,
