@@ -18,28 +18,33 @@ CREATE TABLE locks (
 
 INSERT IGNORE INTO locks (name) VALUES ('job-slots');
 
+-- An ALTER does only what can be done while others write: a CHECK, or a virtual
+-- column together with anything else, would copy the table.
 ALTER TABLE workflow_executions
   ADD COLUMN priority            INT          NOT NULL DEFAULT 0,
-  -- an index in descending order is not to be had everywhere
-  ADD COLUMN queue_rank          INT          GENERATED ALWAYS AS (-priority) VIRTUAL,
   ADD COLUMN takeovers           INT UNSIGNED NOT NULL DEFAULT 0,
   ADD COLUMN strikes             INT UNSIGNED NOT NULL DEFAULT 0,
   ADD COLUMN cancel_requested_at DATETIME(6)  NULL,
   ADD COLUMN cancel_requested_by VARCHAR(255) NULL,
-  ADD COLUMN cancel_reason       VARCHAR(1000) NULL,
+  ADD COLUMN cancel_reason       VARCHAR(1000) NULL;
+
+-- an index in descending order is not to be had everywhere
+ALTER TABLE workflow_executions
+  ADD COLUMN queue_rank INT GENERATED ALWAYS AS (-priority) VIRTUAL;
+
+ALTER TABLE workflow_executions
   ADD INDEX workflow_executions_queue (status, queue_rank, id),
   ADD INDEX workflow_executions_takeover (status, wake_at),
-  ADD INDEX workflow_executions_cancel (cancel_requested_at),
-  ADD CONSTRAINT workflow_executions_priority CHECK (priority BETWEEN -1000000 AND 1000000),
-  ADD CONSTRAINT workflow_executions_cancelled CHECK ((cancel_requested_at IS NULL) = (cancel_requested_by IS NULL));
+  ADD INDEX workflow_executions_cancel (cancel_requested_at);
 
 -- slot: NULL: not counted; 0: the task's Job waits for its turn; 1: it may run
 ALTER TABLE task_executions
   ADD COLUMN slot       TINYINT UNSIGNED NULL,
   ADD COLUMN namespace  VARCHAR(63)      NOT NULL DEFAULT '',
-  ADD COLUMN queue_rank INT              NOT NULL DEFAULT 0,
-  ADD INDEX task_executions_slot (slot, status, namespace, queue_rank, workflow_execution_id, id),
-  ADD CONSTRAINT task_executions_slots CHECK (slot IN (0, 1));
+  ADD COLUMN queue_rank INT              NOT NULL DEFAULT 0;
+
+ALTER TABLE task_executions
+  ADD INDEX task_executions_slot (slot, status, namespace, queue_rank, workflow_execution_id, id);
 
 CREATE OR REPLACE VIEW v_executions AS
 SELECT e.id, w.name AS workflow, v.version AS workflow_version, e.name,
@@ -82,14 +87,11 @@ FROM workflow_executions e
 JOIN workflows w ON w.id = e.workflow_id
 LEFT JOIN workflow_versions v ON v.id = e.workflow_version_id;
 ALTER TABLE task_executions
-  DROP CONSTRAINT task_executions_slots,
   DROP INDEX task_executions_slot,
   DROP COLUMN queue_rank,
   DROP COLUMN namespace,
   DROP COLUMN slot;
 ALTER TABLE workflow_executions
-  DROP CONSTRAINT workflow_executions_cancelled,
-  DROP CONSTRAINT workflow_executions_priority,
   DROP INDEX workflow_executions_cancel,
   DROP INDEX workflow_executions_takeover,
   DROP INDEX workflow_executions_queue,

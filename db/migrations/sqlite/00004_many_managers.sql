@@ -20,13 +20,13 @@ INSERT INTO locks (name) VALUES ('job-slots');
 
 ALTER TABLE workflow_executions ADD COLUMN priority INTEGER NOT NULL DEFAULT 0
   CONSTRAINT workflow_executions_priority CHECK (typeof(priority) = 'integer' AND priority BETWEEN -1000000 AND 1000000);
-ALTER TABLE workflow_executions ADD COLUMN queue_rank INTEGER GENERATED ALWAYS AS (-priority) VIRTUAL;
 ALTER TABLE workflow_executions ADD COLUMN takeovers INTEGER NOT NULL DEFAULT 0 CHECK (typeof(takeovers) = 'integer' AND takeovers >= 0);
 ALTER TABLE workflow_executions ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0 CHECK (typeof(strikes) = 'integer' AND strikes >= 0);
 ALTER TABLE workflow_executions ADD COLUMN cancel_requested_at DATETIME NULL CHECK (cancel_requested_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*');
 ALTER TABLE workflow_executions ADD COLUMN cancel_requested_by TEXT NULL
   CONSTRAINT workflow_executions_cancelled CHECK ((cancel_requested_at IS NULL) = (cancel_requested_by IS NULL));
 ALTER TABLE workflow_executions ADD COLUMN cancel_reason TEXT NULL;
+ALTER TABLE workflow_executions ADD COLUMN queue_rank INTEGER GENERATED ALWAYS AS (-priority) VIRTUAL;
 CREATE INDEX workflow_executions_queue ON workflow_executions (status, queue_rank, id);
 CREATE INDEX workflow_executions_takeover ON workflow_executions (status, wake_at);
 CREATE INDEX workflow_executions_cancel ON workflow_executions (cancel_requested_at);
