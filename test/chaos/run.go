@@ -91,20 +91,30 @@ func (w *world) startAll(ctx context.Context, b build) error {
 }
 
 // upgrade migrates the database with the present build while services of the
-// previous one run. Before, the present build's do not start. The database is not
-// killed meanwhile: what a migration then leaves is not what is tried here.
+// previous one run. Before, the present build's do not start. The migration is
+// killed again and again, each time a little later, until one gets to its end.
 func (w *world) upgrade(faults, ctx context.Context, after time.Duration) {
 	if w.previous == nil {
 		return
 	}
 	wait(faults, after)
-	began := time.Now()
-	if err := w.migrate(ctx, w.present); err != nil {
-		w.report.problem("%v", err)
-		return
+	began, kills := time.Now(), 0
+	for life := 10 * time.Millisecond; ; life += life / 4 {
+		run, end := context.WithTimeout(ctx, life)
+		err := w.migrate(run, w.present)
+		killed := run.Err() != nil && ctx.Err() == nil
+		end()
+		if err == nil {
+			break
+		}
+		if !killed {
+			w.report.problem("%v", err)
+			return
+		}
+		kills++
 	}
 	w.migrated.Store(true)
-	w.report.history.Info("migrated under load", "in", time.Since(began).String())
+	w.report.history.Info("migrated under load", "in", time.Since(began).String(), "kills", kills)
 }
 
 func (w *world) apiServer() server {
