@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/reach"
 )
 
 // The kinds of error that webadmin itself finds; dao's come beside them.
@@ -102,8 +103,8 @@ func (s *Server) fail(w *response, r *http.Request, err error) {
 	}
 	a := explain(err)
 	level := slog.LevelDebug
-	if a.Status >= http.StatusInternalServerError {
-		level = slog.LevelError
+	if _, away := errors.AsType[*reach.AwayError](err); !away && a.Status >= http.StatusInternalServerError {
+		level = slog.LevelError // an outage is logged once, and not with each request
 	}
 	s.log.LogAttrs(r.Context(), level, "request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", a.Status), slog.Any("error", err))

@@ -99,7 +99,7 @@ func TestAuthentication(t *testing.T) {
 		"API, right":         {path: "/api/v1/workflow", username: "admin", password: "s3cret", want: 200},
 		"unknown path":       {path: "/nothing", want: 401},
 		"alive":              {path: "/healthz", want: 200},
-		"ready":              {path: "/readyz", want: 200},
+		"not asked yet":      {path: "/readyz", want: 503},
 		"the style of a 401": {path: "/static/style.css", want: 200},
 	}
 	for name, tc := range cases {

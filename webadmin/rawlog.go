@@ -99,7 +99,11 @@ func (s *Server) openLog(ctx context.Context, n logName) (io.ReadCloser, error) 
 
 // wholeLog sends a log as it is, while it is being read, or what was kept of it.
 func (s *Server) wholeLog(w http.ResponseWriter, r *http.Request) error {
-	n, err := s.logName(r)
+	var n logName
+	err := s.whileReachable(r, func(r *http.Request) (err error) {
+		n, err = s.logName(r)
+		return err
+	})
 	if err != nil {
 		return err
 	}

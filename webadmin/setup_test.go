@@ -63,11 +63,16 @@ func (b *bundle) handler() http.Handler {
 
 func newHandler(t testing.TB, cfg Config, store Store, pods Pods) http.Handler {
 	t.Helper()
+	return newServer(t, cfg, store, pods).Handler()
+}
+
+func newServer(t testing.TB, cfg Config, store Store, pods Pods) *Server {
+	t.Helper()
 	s, err := New(cfg, store, pods, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Handler()
+	return s
 }
 
 func get(h http.Handler, path string) *httptest.ResponseRecorder {

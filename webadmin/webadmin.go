@@ -18,7 +18,6 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/reach"
 )
 
@@ -50,8 +49,9 @@ type Server struct {
 	database  *reach.Probe
 }
 
-// requestTimeout bounds the work for one page or one answer of the API; whole
-// logs take as long as the client does.
+// requestTimeout bounds the work for one page or one answer of the API, pods and
+// their logs among it; a database that hangs is given up before. Whole logs take as
+// long as the client does.
 const requestTimeout = 30 * time.Second
 
 // New returns a Server. It fails if only one of username and password is given.
@@ -67,7 +67,7 @@ func New(cfg Config, store Store, pods Pods, log *slog.Logger) (*Server, error) 
 		return nil, err
 	}
 	s := &Server{cfg: cfg, store: store, pods: pods, log: log, assets: assets, room: semaphore.NewWeighted(logRoom)}
-	s.database = reach.New(reach.Config{Name: "database", Ping: store.Ping, Now: cfg.Now, Log: log})
+	s.database = reach.New(reach.Config{Name: "database", Ping: s.pingDatabase, Now: cfg.Now, Log: log})
 	if s.templates, err = s.parseTemplates(); err != nil {
 		return nil, fmt.Errorf("parse the templates of webadmin: %w", err)
 	}
@@ -101,7 +101,7 @@ func (s *Server) routes() http.Handler {
 		"/api/v1/workflow/execution/{id}":             s.apiExecution,
 		"/api/v1/task/{id}/pod/{pod}/{container}/log": s.apiLog,
 	} {
-		mux.Handle("GET "+pattern, limited(s.handle(h)))
+		mux.Handle("GET "+pattern, limited(s.handle(s.reachable(h))))
 	}
 	mux.Handle("GET /tasks/{id}/pods/{pod}/{container}/log", s.handle(s.wholeLog))
 	mux.Handle("/", s.handle(s.noPage))
@@ -120,9 +120,8 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return writeText(w, "ok\n")
 }
 
-// readyz says whether the database answers, which it asks.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
-	s.database.Look(r.Context())
+// readyz says whether the database answers.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	text, ready := reach.Report(s.cfg.Now(), Public(s.database.State()))
 	if ready {
 		return writeText(w, text)
@@ -136,11 +135,7 @@ var errSilent = errors.New("it does not answer; webadmin's log has the reason")
 
 // Public returns what anybody may know of a state: /readyz asks for no password.
 func Public(s reach.State) reach.State {
-	switch {
-	case s.Err == nil:
-	case errors.Is(s.Err, dao.ErrReadOnly):
-		s.Err = dao.ErrReadOnly
-	default:
+	if s.Err != nil {
 		s.Err = errSilent
 	}
 	return s

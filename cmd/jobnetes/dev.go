@@ -192,6 +192,7 @@ func (d *dev) run(ctx context.Context, files []string) error {
 	g.Go(func() error { return d.manager.Run(ctx) })
 	g.Go(func() error { return d.jobapi.Serve(ctx, d.jobapiLis) })
 	g.Go(func() error { return serveHTTP(ctx, d.webadminLis, d.pages.Handler(), d.log) })
+	g.Go(func() error { d.pages.Run(ctx); return nil })
 	g.Go(func() error {
 		if err := d.startFiles(ctx, files); err != nil {
 			return err

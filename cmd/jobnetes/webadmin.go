@@ -51,6 +51,7 @@ func runWebadmin(ctx context.Context, s setting.Settings, log *slog.Logger) erro
 			return err
 		}
 		front.set(server.Handler())
+		server.Run(ctx)
 		return nil
 	})
 	return g.Wait()
