@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 
 	"github.com/glebarez/go-sqlite"
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -59,10 +60,13 @@ func isUnavailable(err error) bool {
 	case sqliteBusy, sqliteLocked:
 		return true
 	}
-	var netErr net.Error
+	netErr, ofNet := errors.AsType[net.Error](err)
+	if _, bare := netErr.(syscall.Errno); bare { // has the methods, too, also where it is of a file
+		ofNet = false
+	}
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr)
+		errors.Is(err, context.DeadlineExceeded) || ofNet
 }
 
 // isRefused tells an error that the same statement will give again.

@@ -5,7 +5,10 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -46,6 +49,13 @@ func TestTranslate(t *testing.T) {
 				t.Errorf("%s: is also %v", name, other)
 			}
 		}
+	}
+	_, err := os.Stat(t.TempDir() + "/jobnetes.db")
+	if err = fmt.Errorf("db.path: %w", err); IsUnavailable(err) {
+		t.Errorf("a file that is missing does not come by itself: %v", err)
+	}
+	if err = (&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}); !IsUnavailable(err) {
+		t.Errorf("a server that is away comes back: %v", err)
 	}
 	if err := translate(my(1064), "do it"); errors.Is(err, ErrRefused) || errors.Is(err, ErrUnavailable) {
 		t.Errorf("a syntax error is our bug, not what a value did: %v", err)

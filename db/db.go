@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -58,6 +59,10 @@ const (
 	maxIdle = 10 * time.Second
 )
 
+// unknownDatabase is the number of an error of MySQL and MariaDB: the server has none
+// of that name.
+const unknownDatabase = 1049
+
 // Open connects and pings; it does not look at the schema: see CheckVersion.
 func Open(ctx context.Context, cfg Config) (*gorm.DB, error) {
 	dialector, where, err := dialectorOf(cfg)
@@ -83,6 +88,9 @@ func Open(ctx context.Context, cfg Config) (*gorm.DB, error) {
 	}
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close()
+		if my, ok := errors.AsType[*mysqldriver.MySQLError](err); ok && my.Number == unknownDatabase {
+			err = fmt.Errorf("%w: correct its name, or make it with `jobnetes migrate`", err)
+		}
 		return nil, fmt.Errorf("connect to database %s: %w", where, err)
 	}
 	slog.DebugContext(ctx, "database opened", "database", where)

@@ -103,19 +103,25 @@ type Server struct {
 	stopping chan struct{}
 }
 
+// CheckCredentials returns why New would refuse what users are to send; nil if it
+// would not.
+func CheckCredentials(username, password string) error {
+	var errs []error
+	if username == "" {
+		errs = append(errs, errors.New("jobapi.username is empty: set it, clients must send it"))
+	}
+	if password == "" {
+		errs = append(errs, errors.New("jobapi.password is empty: set it, else anybody could start workflows"))
+	}
+	return errors.Join(errs...)
+}
+
 // New returns a Server on store. logs is where the logs of pods come from; nil
 // if there is no such source, and GetTaskLogs then has only those that were kept.
 func New(cfg Config, store Store, logs Logs, log *slog.Logger) (*Server, error) {
 	cfg = cfg.withDefaults()
-	var errs []error
-	if cfg.Username == "" {
-		errs = append(errs, errors.New("jobapi.username is empty: set it, clients must send it"))
-	}
-	if cfg.Password == "" {
-		errs = append(errs, errors.New("jobapi.password is empty: set it, else anybody could start workflows"))
-	}
 	tokens, err := token.NewTokens(cfg.TokenKey)
-	if err = errors.Join(append(errs, err)...); err != nil {
+	if err = errors.Join(CheckCredentials(cfg.Username, cfg.Password), err); err != nil {
 		return nil, fmt.Errorf("set up jobapi: %w", err)
 	}
 	s := &Server{

@@ -17,6 +17,9 @@ func newJobapiCommand() *cobra.Command {
 }
 
 func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error {
+	if err := jobapi.CheckCredentials(s.Jobapi.Username, s.Jobapi.Password); err != nil { // no database mends it
+		return err
+	}
 	ready := newReadiness()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

@@ -17,6 +17,9 @@ func newManagerCommand() *cobra.Command {
 }
 
 func runManager(ctx context.Context, s setting.Settings, log *slog.Logger) error {
+	if _, err := restConfig(s); err != nil { // what no database mends is said before one is waited for
+		return err
+	}
 	ready := newReadiness()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

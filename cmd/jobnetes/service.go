@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -125,19 +126,30 @@ func readShared(ctx context.Context, store *dao.Store) (shared, error) {
 }
 
 func newKubeClient(s setting.Settings, installation string, log *slog.Logger) (*kube.Client, error) {
-	if s.K8s.Mode == setting.ModeLocal {
-		return nil, fmt.Errorf("k8s.mode is %s: Jobs as local processes are for `jobnetes dev` only, where one process sees them all", setting.ModeLocal)
-	}
-	klog.SetSlogLogger(log) // client-go logs through it
-	cfg := kube.Config{
-		InCluster: s.K8s.InCluster, ConfigPath: s.K8s.ConfigPath, MasterURL: s.K8s.MasterURL,
-		Namespace: s.K8s.JobNamespace, Installation: installation, RelistInterval: s.K8s.RelistInterval,
-	}
-	rc, err := kube.RESTConfig(cfg)
+	cfg := kubeConfig(s)
+	rc, err := restConfig(s)
 	if err != nil {
 		return nil, err
 	}
+	klog.SetSlogLogger(log) // client-go logs through it
+	cfg.Installation = installation
 	return kube.New(rc, cfg, log)
+}
+
+// restConfig says how to reach the cluster, or what is wrong with the settings of
+// that; it needs neither cluster nor database.
+func restConfig(s setting.Settings) (*rest.Config, error) {
+	if s.K8s.Mode == setting.ModeLocal {
+		return nil, fmt.Errorf("k8s.mode is %s: Jobs as local processes are for `jobnetes dev` only, where one process sees them all", setting.ModeLocal)
+	}
+	return kube.RESTConfig(kubeConfig(s))
+}
+
+func kubeConfig(s setting.Settings) kube.Config {
+	return kube.Config{
+		InCluster: s.K8s.InCluster, ConfigPath: s.K8s.ConfigPath, MasterURL: s.K8s.MasterURL,
+		Namespace: s.K8s.JobNamespace, RelistInterval: s.K8s.RelistInterval,
+	}
 }
 
 // ownerName is unique to this process, and tells a reader which one it is.

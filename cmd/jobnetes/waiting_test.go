@@ -306,6 +306,38 @@ func TestAWrongPasswordEndsAService(t *testing.T) {
 	}
 }
 
+// A setting that cannot work is no outage: nobody waits, whether the database is
+// there or not.
+func TestSettingsAreCheckedBeforeTheDatabaseIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	away := setting.DB{Driver: db.MySQL, Host: "127.0.0.1", Port: freePort(t), User: "u", Name: "x"}
+	missing := setting.DB{Driver: db.SQLite, Path: filepath.Join(t.TempDir(), "missing.db")}
+	users := setting.Jobapi{Username: "u", Password: "p"}
+	cluster := setting.K8s{Mode: setting.ModeCluster, JobNamespace: "default", MasterURL: "http://127.0.0.1:1"}
+	for name, tc := range map[string]struct {
+		run  func(context.Context, setting.Settings, *slog.Logger) error
+		s    setting.Settings
+		says string
+	}{
+		"jobapi without a password":   {runJobapi, setting.Settings{DB: away, Jobapi: setting.Jobapi{Username: "u"}}, "jobapi.password"},
+		"manager of local Jobs":       {runManager, setting.Settings{DB: away, K8s: setting.K8s{Mode: setting.ModeLocal}}, "k8s.mode"},
+		"manager without a cluster":   {runManager, setting.Settings{DB: away, K8s: setting.K8s{Mode: setting.ModeCluster, ConfigPath: "/nowhere"}}, "k8s.config-path"},
+		"webadmin without a password": {runWebadmin, setting.Settings{DB: away}, "webadmin.password"},
+		"jobapi without a file":       {runJobapi, setting.Settings{DB: missing, Jobapi: users}, "jobnetes migrate"},
+		"manager without a file":      {runManager, setting.Settings{DB: missing, K8s: cluster}, "jobnetes migrate"},
+		"webadmin without a file":     {runWebadmin, setting.Settings{DB: missing, Webadmin: setting.Webadmin{BindAddress: "127.0.0.1", Username: "u", Password: "p"}}, "jobnetes migrate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := tc.run(ctx, tc.s, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("it ends with %v, want an error with %q at once", err, tc.says)
+			}
+		})
+	}
+}
+
 // A database that lets connections hang is as good as away.
 func TestWaitingForADatabaseThatHangs(t *testing.T) {
 	t.Parallel()
