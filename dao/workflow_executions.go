@@ -110,8 +110,8 @@ const MaxPriority = 1_000_000
 
 // CreateExecution schedules an execution of the workflow's present definition
 // and returns its id. If the workflow has been started by this RequestID before,
-// nothing happens, and it returns that execution's id: ErrDuplicate if that one has
-// another name, input or priority. ErrNotFound if there is no such workflow.
+// nothing happens, and it returns that execution's id, with ErrDuplicate if that one
+// has another name, input or priority. ErrNotFound if there is no such workflow.
 func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Time) (uint64, error) {
 	var id uint64
 	err := s.tx(ctx, func(tx *gorm.DB) error {
@@ -149,7 +149,7 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Ti
 }
 
 // startedBy returns the id of the execution that n's RequestID has started before,
-// 0 if none.
+// 0 if none; with ErrDuplicate if that one differs.
 func startedBy(tx *gorm.DB, n NewExecution) (uint64, error) {
 	var e WorkflowExecution
 	err := tx.Select("id, name, input, priority").Where("workflow_id = ? AND request_id = ?", n.WorkflowID, n.RequestID).Take(&e).Error
@@ -157,7 +157,7 @@ func startedBy(tx *gorm.DB, n NewExecution) (uint64, error) {
 	case err != nil:
 		return 0, notFoundIsNil(err)
 	case e.Name != n.Name || e.Input != n.Input || e.Priority != n.Priority:
-		return 0, fmt.Errorf("request id %q has started execution %d, with another name, input or priority: %w", n.RequestID, e.ID, ErrDuplicate)
+		return e.ID, fmt.Errorf("request id %q has started execution %d, with another name, input or priority: %w", n.RequestID, e.ID, ErrDuplicate)
 	default:
 		return e.ID, nil
 	}

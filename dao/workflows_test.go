@@ -190,8 +190,8 @@ func TestStartsWithARequestID(t *testing.T) {
 			n := start
 			tc.change(&n)
 			id, err := s.CreateExecution(t.Context(), n, now)
-			if !errors.Is(err, tc.wantError) || (err == nil) != (tc.wantError == nil) || id == ids[0] {
-				t.Errorf("%s: execution %d, %v; want another execution, or %v", name, id, err, tc.wantError)
+			if !errors.Is(err, tc.wantError) || (err == nil) != (tc.wantError == nil) || (id == ids[0]) != (err != nil) {
+				t.Errorf("%s: execution %d, %v; want another execution, or the same and %v", name, id, err, tc.wantError)
 			}
 		}
 	})

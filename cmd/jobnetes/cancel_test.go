@@ -42,3 +42,19 @@ func TestCancel(t *testing.T) {
 	_, _, err = s.run("cancel", "nightly")
 	wantError(t, err, `"nightly" is no execution id`)
 }
+
+// Twice is as once, also when the first has done it: but that is not to be waited for.
+func TestCancelTwice(t *testing.T) {
+	t.Parallel()
+	s := setup(t, nil)
+	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+	s.mustRun("start", "nightly")
+	s.mustRun("cancel", "1")
+	m := claim(s)
+	m.execution.Status, m.execution.ErrorMsg, m.execution.StartedAt, m.execution.EndedAt = dao.ExecutionFailed, "cancelled", &began, &began
+	m.commit(dao.Transition{Type: dao.EventExecutionFailed, Reason: dao.Cancelled})
+	s.mustRun("start", "nightly") // a later one
+	if got := s.mustRun("cancel", "1"); got != "execution 1 has been cancelled\n" {
+		t.Errorf("printed %q", got)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,10 +87,10 @@ func (c *client) explain(doing string, err error) error {
 	switch st.Code() {
 	case codes.Unavailable, codes.DeadlineExceeded:
 		if c.answers() {
-			return fmt.Errorf("%s: jobapi at %s: %s", doing, c.to.endpoint, st.Message())
+			return fmt.Errorf("%s: jobapi at %s: %s", doing, c.to.endpoint, lastCause(st.Message()))
 		}
 		return fmt.Errorf("%s: cannot reach jobapi at %s (from %s): %s: is it running (`jobnetes dev` or `jobnetes jobapi`)?",
-			doing, c.to.endpoint, c.to.endpointFrom, st.Message())
+			doing, c.to.endpoint, c.to.endpointFrom, lastCause(st.Message()))
 	case codes.Unauthenticated:
 		return fmt.Errorf("%s: jobapi at %s (from %s) refuses username %q and its password (from %s)",
 			doing, c.to.endpoint, c.to.endpointFrom, c.to.username, c.to.passwordFrom)
@@ -100,6 +101,20 @@ func (c *client) explain(doing string, err error) error {
 	default:
 		return fmt.Errorf("%s: %s", doing, st.Message())
 	}
+}
+
+// lastCause returns what went wrong at the last of gRPC's tries, of a text that has
+// each layer's in the one around it: `…: rpc error: code = … desc = connection error:
+// desc = "transport: Error while dialing: dial tcp …"`.
+func lastCause(text string) string {
+	const layer = "desc = "
+	if at := strings.LastIndex(text, layer); at >= 0 {
+		text = text[at+len(layer):]
+		if inner, err := strconv.Unquote(text); err == nil {
+			text = inner
+		}
+	}
+	return strings.TrimPrefix(text, "transport: Error while dialing: ")
 }
 
 // callMetadata is sent with every call: who calls.

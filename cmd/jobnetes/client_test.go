@@ -229,6 +229,9 @@ func TestUnreachable(t *testing.T) {
 			t.Parallel()
 			_, _, err := runCommand(t.Context(), "", append(args, "--data", dir)...)
 			wantError(t, err, "cannot reach jobapi at "+endpoint, "from "+filepath.Join(dir, credentialsFile), "jobnetes dev")
+			if strings.Contains(err.Error(), "desc = ") || !strings.Contains(err.Error(), "): dial tcp ") {
+				t.Errorf("the error %q is not the last cause alone", err)
+			}
 			if strings.Contains(err.Error(), "secret") {
 				t.Errorf("the error tells the password: %v", err)
 			}

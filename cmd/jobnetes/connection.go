@@ -83,8 +83,9 @@ func (o *clientOptions) resolveFrom(getenv func(string) string, settings func() 
 	var c connection
 	c.take(o.endpoint, o.username, o.password, "the flags")
 	c.take(getenv(envEndpoint), getenv(envUsername), getenv(envPassword), "the environment")
+	folder := cmp.Or(o.data, getenv(envData))
 	if !c.complete() {
-		path := filepath.Join(cmp.Or(o.data, getenv(envData), defaultData), credentialsFile)
+		path := filepath.Join(cmp.Or(folder, defaultData), credentialsFile)
 		left, err := readCredentials(path)
 		if err != nil {
 			return c, err
@@ -98,11 +99,11 @@ func (o *clientOptions) resolveFrom(getenv func(string) string, settings func() 
 		}
 		c.take(set.Endpoint, set.Username, set.Password, from)
 	}
-	if c.password == "" && o.data != "" {
-		return c, fmt.Errorf("no password for jobapi: %s, which --data names, has no file %s: it is the folder in which `jobnetes dev` was started, or that its --data names; or set %s",
-			o.data, credentialsFile, envPassword)
-	}
-	if c.password == "" {
+	switch {
+	case c.password == "" && folder != "":
+		return c, fmt.Errorf("no password for jobapi: %s has no %s of `jobnetes dev`: start it with --data %s, name its folder, or set %s",
+			folder, credentialsFile, folder, envPassword)
+	case c.password == "":
 		return c, fmt.Errorf("no password for jobapi: start `jobnetes dev` here, or name its folder with --data, or set %s", envPassword)
 	}
 	return c, nil

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -45,8 +44,8 @@ func newStartCommand() *cobra.Command {
 		if cmd.Flags().Changed("input") && strings.TrimSpace(string(data)) == "" {
 			return fmt.Errorf("--input is empty: give JSON, or leave the flag out for {}")
 		}
-		if cmd.Flags().Changed("request-id") && requestID == "" {
-			return errors.New("--request-id is empty, as a variable of the shell that is not set: give an id, or leave the flag out")
+		if cmd.Flags().Changed("request-id") && strings.TrimSpace(requestID) == "" {
+			return fmt.Errorf("--request-id is empty: each call would start one more execution; give an id, or leave the flag out for a random one")
 		}
 		c, err := o.connect()
 		if err != nil {

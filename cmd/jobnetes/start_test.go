@@ -139,7 +139,9 @@ func TestStartOnce(t *testing.T) {
 		}
 	}
 	_, _, err := s.run("start", "nightly", "--request-id", "2026-03-01", "-i", "[]")
-	wantError(t, err, "use a new id")
+	wantError(t, err, "as execution 1", "use a new id")
+	_, _, err = s.run("start", "nightly", "--request-id", "") // of a variable that is not set
+	wantError(t, err, "--request-id is empty")
 	if got := s.mustRun("start", "nightly"); got != "2\n" {
 		t.Errorf("printed %q, want a new execution's id", got)
 	}
@@ -214,7 +216,7 @@ func TestStartWatchSurvivesRestart(t *testing.T) {
 	task := m.begin("extract", "kube-job")
 	run.until("TaskStarted")
 	s.stop()
-	run.until("jobapi is away")
+	run.until("jobapi or its database is away")
 	m.end(task, dao.TaskSuccess)
 	s.serve(s.endpoint)
 	m.finish(dao.ExecutionSuccess)

@@ -35,7 +35,7 @@ func (c *client) watch(ctx context.Context, id uint64, w io.Writer) (*pb.Executi
 			lost = time.Time{}
 		case lost.IsZero():
 			lost = time.Now()
-			if _, err := fmt.Fprintf(w, "%s  jobapi is away; trying again\n", lost.UTC().Format(timeOnly)); err != nil {
+			if _, err := fmt.Fprintf(w, "%s  jobapi or its database is away; trying again\n", lost.UTC().Format(timeOnly)); err != nil {
 				return nil, err
 			}
 		case time.Since(lost) > awayPatience:
