@@ -38,8 +38,9 @@ func (m *Manager) findCancelled(ctx context.Context) {
 	now := m.cfg.Now()
 	leases, err := m.store.ClaimCancelled(pass, m.claimant(), now, now.Add(m.cfg.Lease), cancelBatch)
 	if err != nil && ctx.Err() == nil {
-		m.log.ErrorContext(ctx, "looking for executions to cancel failed, trying again", "error", err)
+		m.log.Log(ctx, m.errorLevel(), "looking for executions to cancel failed, trying again", "error", err)
 	}
+	m.noteTakeovers(ctx, leases)
 	for _, l := range leases {
 		m.hold(l)
 		m.mu.Lock()

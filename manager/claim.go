@@ -3,7 +3,8 @@ package manager
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -98,6 +99,7 @@ func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, by d
 		m.claimFailed(ctx, err)
 		return 0
 	}
+	m.noteTakeovers(ctx, leases)
 	for _, l := range leases {
 		m.hold(l)
 	}
@@ -105,6 +107,19 @@ func (m *Manager) claim(ctx context.Context, from func(ctx context.Context, by d
 		m.handBack(ctx, leases)
 	}
 	return len(leases)
+}
+
+// noteTakeovers logs whose executions this manager has taken over.
+func (m *Manager) noteTakeovers(ctx context.Context, leases []dao.Lease) {
+	lost := map[string]int{}
+	for _, l := range leases {
+		if l.Lost != "" {
+			lost[l.Lost]++
+		}
+	}
+	for _, owner := range slices.Sorted(maps.Keys(lost)) {
+		m.log.InfoContext(ctx, "took over executions of a manager whose leases ran out", "executions", lost[owner], "last_manager", owner)
+	}
 }
 
 // claimant is this manager as claims know it.
@@ -116,7 +131,7 @@ func (m *Manager) claimant() dao.Claimant {
 // end is not.
 func (m *Manager) claimFailed(ctx context.Context, err error) {
 	if ctx.Err() == nil {
-		m.log.ErrorContext(ctx, "claiming failed: executions wait until it succeeds", "error", err)
+		m.log.Log(ctx, m.errorLevel(), "claiming failed: executions wait until it succeeds", "error", err)
 	}
 }
 
@@ -154,11 +169,7 @@ func (m *Manager) renew(ctx context.Context) {
 	leases, err := m.store.Renew(pass, m.cfg.Owner, until)
 	if err != nil {
 		if ctx.Err() == nil {
-			level := slog.LevelError
-			if m.database.Err() != nil {
-				level = slog.LevelDebug // an outage is logged once
-			}
-			m.log.Log(ctx, level, "renewing leases failed: other managers take over when they run out", "leases", len(before), "error", err)
+			m.log.Log(ctx, m.errorLevel(), "renewing leases failed: other managers take over when they run out", "leases", len(before), "error", err)
 		}
 		return
 	}

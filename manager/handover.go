@@ -13,12 +13,19 @@ import (
 func (m *Manager) handOver(ctx context.Context) {
 	<-ctx.Done()
 	var inHand []uint64
+	given := 0
 	for _, h := range m.all() {
-		if !m.withdraw(h) {
+		if m.withdraw(h) {
+			given++
+		} else {
 			inHand = append(inHand, h.lease.ExecutionID)
 		}
 	}
-	m.leave(ctx, inHand)
+	if err := m.leave(ctx, inHand); err != nil {
+		m.log.InfoContext(ctx, "giving leases back failed: trying once more when all passes have ended", "leases", given, "in_hand", len(inHand), "error", err)
+		return
+	}
+	m.log.InfoContext(ctx, "leases given back", "leases", given, "in_hand", len(inHand))
 }
 
 // handBack gives back what is still held by those leases, though the manager has
@@ -36,12 +43,17 @@ func (m *Manager) handBack(ctx context.Context, leases []dao.Lease) {
 	}
 }
 
-// leave gives all leases back but those of the executions in but, whatever this
-// manager knows of them.
-func (m *Manager) leave(ctx context.Context, but []uint64) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := m.store.Leave(ctx, m.cfg.Owner, but, m.cfg.Now()); err != nil {
+// handOverRest gives back what came too late for handOver, and what it could not.
+func (m *Manager) handOverRest(ctx context.Context) {
+	if err := m.leave(ctx, nil); err != nil {
 		m.log.ErrorContext(ctx, "giving leases back failed: others take over when they run out", "error", err)
 	}
+}
+
+// leave gives all leases back but those of the executions in but, whatever this
+// manager knows of them.
+func (m *Manager) leave(ctx context.Context, but []uint64) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return m.store.Leave(ctx, m.cfg.Owner, but, m.cfg.Now())
 }

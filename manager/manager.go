@@ -158,7 +158,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	g.Go(func() error { m.work(ctx, suspects); return nil })
 	g.Go(func() error { m.handOver(ctx); return nil })
 	err := g.Wait()
-	m.leave(ctx, nil) // and what came too late to be handed over
+	m.handOverRest(ctx)
 	m.log.InfoContext(ctx, "manager stopped")
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("manager %s: %w", m.cfg.Owner, err)

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/jobnetes/jobnetes/reach"
@@ -59,6 +60,15 @@ func (m *Manager) pingDatabase(ctx context.Context) error {
 		m.takeBackStrikes(ctx)
 	}
 	return err
+}
+
+// errorLevel is that of an error of the database: none is seen while the database is
+// known to be away, since an outage is logged once.
+func (m *Manager) errorLevel() slog.Level {
+	if m.database.Err() != nil {
+		return slog.LevelDebug
+	}
+	return slog.LevelError
 }
 
 // returned ends all pauses and wakes what is held.

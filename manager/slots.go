@@ -97,7 +97,7 @@ func (m *Manager) giveSlots(ctx context.Context) {
 
 func (m *Manager) logUnlessStopped(ctx context.Context, message string, err error) {
 	if !errors.Is(ctx.Err(), context.Canceled) {
-		m.log.ErrorContext(ctx, message, "error", err)
+		m.log.Log(ctx, m.errorLevel(), message, "error", err)
 	}
 }
 

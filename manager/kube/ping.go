@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -66,6 +67,30 @@ func (c *Client) Ping(ctx context.Context) error {
 	}
 	c.pings.note(err, ctx.Err() != nil)
 	return err
+}
+
+// pingTimeout bounds a ping that an error has led to.
+const pingTimeout = 3 * time.Second
+
+// unlessAway returns the level of an error: debug if the API server does not answer at
+// all, which who pings it says once.
+func (c *Client) unlessAway(ctx context.Context, level slog.Level) slog.Level {
+	if c.pings.away() {
+		return slog.LevelDebug
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout) // the error may be the first that is seen of it
+	defer cancel()
+	if c.Ping(ctx) != nil {
+		return slog.LevelDebug
+	}
+	return level
+}
+
+// away says whether the last ping has failed.
+func (p *pings) away() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
 }
 
 // note takes up what a ping has come to.

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -53,8 +54,9 @@ func (c *Client) watchPods(ctx context.Context, changed func(obj metav1.Object))
 		began := time.Now()
 		err := c.watchPodsFromNow(ctx, changed)
 		if ctx.Err() == nil && !said && !apierrors.IsGone(err) && !apierrors.IsResourceExpired(err) {
-			said = true
-			c.log.WarnContext(ctx, "pods cannot be watched: until they can, tasks go on about a second later, when their Jobs are complete", "namespace", c.cfg.Namespace, "error", err)
+			level := c.unlessAway(ctx, slog.LevelWarn)
+			said = level == slog.LevelWarn
+			c.log.Log(ctx, level, "pods cannot be watched: until they can, tasks go on about a second later, when their Jobs are complete", "namespace", c.cfg.Namespace, "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
@@ -94,7 +95,7 @@ func (c *Client) keepListing(ctx context.Context, in time.Duration, changed func
 			return
 		case err != nil && failing.IsZero():
 			failing = time.Now()
-			c.log.ErrorContext(ctx, "listing Jobs failed, trying again every second", "namespace", c.cfg.Namespace, "error", err)
+			c.log.Log(ctx, c.unlessAway(ctx, slog.LevelError), "listing Jobs failed, trying again every second", "namespace", c.cfg.Namespace, "error", err)
 			fallthrough
 		case err != nil:
 			in = relistRetry
