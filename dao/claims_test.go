@@ -309,3 +309,28 @@ func planOf(t *testing.T, s bundle, run func(s *Store) error) string {
 	}
 	return text.String()
 }
+
+// Managers are woken where they say, those first that hold the least.
+func TestAddresses(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		for _, m := range []Manager{
+			{Owner: "m1", Address: "a:1", Held: 7, SeenAt: now},
+			{Owner: "m2", Address: "b:1", Held: 3, SeenAt: now},
+			{Owner: "dead", Address: "c:1", SeenAt: now.Add(-time.Minute)},
+			{Owner: "nowhere", SeenAt: now},
+			{Owner: "m3", Address: "old:1", Held: 5, SeenAt: now},
+			{Owner: "m3", Address: "d:1", Held: 5, SeenAt: now},
+		} {
+			m.StartedAt = now
+			if err := s.Heartbeat(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for limit, want := range map[int]string{10: "[b:1 d:1 a:1]", 2: "[b:1 d:1]"} {
+			got, err := s.Addresses(t.Context(), now.Add(-time.Second), limit)
+			if err != nil || fmt.Sprint(got) != want {
+				t.Errorf("limit %d: %v, %v, want %s", limit, got, err, want)
+			}
+		}
+	})
+}

@@ -14,6 +14,8 @@ type Manager struct {
 	Owner string // as in leases
 	Build string
 	Held  int // executions
+	// Address is where it can be woken, as host:port; empty: nowhere.
+	Address string
 	// StartedAt and SeenAt are by its own clock.
 	StartedAt, SeenAt time.Time
 }
@@ -29,13 +31,22 @@ const managerMemory = time.Hour
 func (s *Store) Heartbeat(ctx context.Context, m Manager) error {
 	m.StartedAt, m.SeenAt = micros(m.StartedAt), micros(m.SeenAt)
 	err := s.tx(ctx, func(tx *gorm.DB) error {
-		known := clause.OnConflict{Columns: []clause.Column{{Name: "owner"}}, DoUpdates: clause.AssignmentColumns([]string{"build", "held", "started_at", "seen_at"})}
+		known := clause.OnConflict{Columns: []clause.Column{{Name: "owner"}}, DoUpdates: clause.AssignmentColumns([]string{"build", "held", "address", "started_at", "seen_at"})}
 		if err := tx.Clauses(known).Create(&m).Error; err != nil {
 			return err
 		}
 		return tx.Exec("DELETE FROM managers WHERE seen_at < ?", m.SeenAt.Add(-managerMemory)).Error
 	})
 	return translate(err, "note that manager %s lives", m.Owner)
+}
+
+// Addresses returns where managers can be woken that were seen after alive, those
+// that hold the least first, limit at the most.
+func (s *Store) Addresses(ctx context.Context, alive time.Time, limit int) ([]string, error) {
+	var addresses []string
+	err := s.db.WithContext(ctx).Model(&Manager{}).Where("seen_at > ? AND address <> ''", micros(alive)).
+		Order("held, owner").Limit(limit).Pluck("address", &addresses).Error
+	return addresses, translate(err, "look where managers can be woken")
 }
 
 // Leave takes a manager that stops from the list, and gives back all of its

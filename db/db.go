@@ -119,6 +119,19 @@ func newPool(dialector gorm.Dialector, conns int) (*gorm.DB, error) {
 	return gdb, nil
 }
 
+// Address returns the network and address that the database is at, as of net.Dial:
+// for SQLite, "unix" and its file.
+func Address(cfg Config) (network, address string, err error) {
+	if cfg.Driver == SQLite {
+		return "unix", cfg.Path, nil
+	}
+	c, err := mysqlConfig(cfg)
+	if err != nil {
+		return "", "", err
+	}
+	return c.Net, c.Addr, nil
+}
+
 // Close closes the connections of a database that Open or OpenWithPing returned.
 func Close(gdb *gorm.DB) error {
 	pool, err := gdb.DB()

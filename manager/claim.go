@@ -28,9 +28,13 @@ func (m *Manager) poll(ctx context.Context) {
 	m.notePoll()
 	m.callTurns()
 	m.queueHeld()
-	if m.database.Err() != nil {
-		return
+	if m.database.Err() == nil {
+		m.claimAll(ctx)
 	}
+}
+
+// claimAll claims what can be claimed, for a poll interval at the most.
+func (m *Manager) claimAll(ctx context.Context) {
 	patience, cancel := context.WithTimeout(ctx, m.cfg.PollInterval)
 	defer cancel()
 	for m.claimDue(ctx) && m.queue.drained(patience) {
@@ -62,7 +66,7 @@ func (m *Manager) claimDue(ctx context.Context) (more bool) {
 		d.Running = 0 // most of them are held
 	}
 	m.mu.Lock()
-	m.due = d
+	m.due, m.left = d, false
 	m.mu.Unlock()
 	since, limit := m.quota(now)
 	n := 0
@@ -73,7 +77,11 @@ func (m *Manager) claimDue(ctx context.Context) (more bool) {
 		}
 	}
 	if d.Scheduled > 0 && !m.limited() {
-		n += m.claim(ctx, m.store.ClaimScheduled, since, limit-n)
+		claimed := m.claim(ctx, m.store.ClaimScheduled, m.sinceWoken(since), limit-n)
+		m.mu.Lock()
+		m.left = claimed < d.Scheduled && since.Before(now)
+		m.mu.Unlock()
+		n += claimed
 	}
 	if n > 0 && d.Others > 0 {
 		beat, cancel := context.WithTimeout(ctx, maxBeat)

@@ -40,6 +40,7 @@ func (m *Manager) handBack(ctx context.Context, leases []dao.Lease) {
 	}
 	if len(mine) > 0 {
 		m.release(context.WithoutCancel(ctx), mine)
+		m.cfg.HandedOver(m.cfg.Now())
 	}
 }
 
@@ -47,7 +48,9 @@ func (m *Manager) handBack(ctx context.Context, leases []dao.Lease) {
 func (m *Manager) handOverRest(ctx context.Context) {
 	if err := m.leave(ctx, nil); err != nil {
 		m.log.ErrorContext(ctx, "giving leases back failed: others take over when they run out", "error", err)
+		return
 	}
+	m.cfg.HandedOver(m.cfg.Now())
 }
 
 // leave gives all leases back but those of the executions in but, whatever this

@@ -12,6 +12,12 @@ import (
 // takes no time leaves the rhythm as it is. A pass logs its own errors: the next
 // one tries again.
 func loop(ctx context.Context, interval time.Duration, pass func(context.Context)) error {
+	return loopOrWoken(ctx, interval, pass, nil, nil)
+}
+
+// loopOrWoken is loop, and runs woken between two passes whenever wakes has
+// something: one after the other, and the rhythm stays as it is.
+func loopOrWoken(ctx context.Context, interval time.Duration, pass func(context.Context), wakes <-chan struct{}, woken func(context.Context)) error {
 	for due := time.Now(); ; {
 		pass(ctx)
 		if now := time.Now(); now.After(due) {
@@ -19,10 +25,17 @@ func loop(ctx context.Context, interval time.Duration, pass func(context.Context
 		}
 		due = due.Add(interval)
 		early := interval/20 + time.Duration(rand.Int64N(int64(interval)/20+1)) //nolint:gosec // jitter needs no secrecy
-		select {
-		case <-ctx.Done():
+		for left := time.Until(due) - early; left > 0; left = time.Until(due) - early {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(left):
+			case <-wakes:
+				woken(ctx)
+			}
+		}
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case <-time.After(time.Until(due) - early):
 		}
 	}
 }

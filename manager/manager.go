@@ -34,6 +34,12 @@ type Config struct {
 	Owner string
 	// Build is this program's version, for whoever looks who runs.
 	Build string
+	// Address is where whoever starts executions can reach this manager's Started
+	// and Cancelled, as host:port; empty: nowhere.
+	Address string
+	// HandedOver, if any, is called when this manager has given executions back since
+	// it stops, so that others can be told: see Started. It must not wait.
+	HandedOver func(at time.Time)
 	// PollInterval is the time between two looks at the database and at all that
 	// is held; default 1 s.
 	PollInterval time.Duration
@@ -85,19 +91,23 @@ func (c *Config) setDefaults() {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.HandedOver == nil {
+		c.HandedOver = func(time.Time) {}
+	}
 }
 
 // Manager is one manager. It is made by New and runs until Run returns.
 type Manager struct {
-	cfg    Config
-	store  Store
-	jobs   Jobs
-	tokens Tokens
-	log    *slog.Logger
-	defs   *definitions
-	queue  *queue
-	keeper *keeper
-	turns  chan struct{} // has room for one: "slots may be free, or tasks wait for one"
+	cfg             Config
+	store           Store
+	jobs            Jobs
+	tokens          Tokens
+	log             *slog.Logger
+	defs            *definitions
+	queue           *queue
+	keeper          *keeper
+	turns           chan struct{} // has room for one: "slots may be free, or tasks wait for one"
+	starts, cancels chan struct{} // have room for one: "look for executions to claim", "to cancel"
 	// started is when New was called.
 	started time.Time
 	// What nothing goes on without, and how often they have returned.
@@ -111,6 +121,9 @@ type Manager struct {
 	// due is what the last look at the database has shown.
 	due          dao.Due
 	polls        [2]time.Time // when the last one but one began, and the last
+	startedAt    time.Time    // when the last start that it was told of is due, by the clock of who told
+	left         bool         // whether the last look has left new executions to others
+	othersHad    time.Time    // what has been waiting since then others had their turn to claim
 	contentUntil time.Time    // until then nothing is given back to have executions spread evenly
 	hurry        time.Time    // until then logs are not waited for long, since some have hung; by time.Now
 }
@@ -130,6 +143,7 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 	m := &Manager{
 		cfg: cfg, store: store, jobs: jobs, tokens: tokens, log: log.With("manager", cfg.Owner),
 		defs: newDefinitions(), queue: newQueue(), keeper: newKeeper(), turns: make(chan struct{}, 1), held: map[uint64]*held{}, started: cfg.Now(),
+		starts: make(chan struct{}, 1), cancels: make(chan struct{}, 1),
 	}
 	m.polls[1] = m.started
 	m.addProbes()
@@ -144,8 +158,10 @@ func (m *Manager) Run(ctx context.Context) error {
 	g.Go(func() error { return m.jobs.Run(ctx, m.changed) })
 	g.Go(func() error { return m.database.Run(ctx) })
 	g.Go(func() error { return m.cluster.Run(ctx) })
-	g.Go(func() error { return loop(ctx, m.cfg.PollInterval, m.poll) })
-	g.Go(func() error { return loop(ctx, cancelPolls*m.cfg.PollInterval, m.findCancelled) })
+	g.Go(func() error { return loopOrWoken(ctx, m.cfg.PollInterval, m.poll, m.starts, m.claimWoken) })
+	g.Go(func() error {
+		return loopOrWoken(ctx, cancelPolls*m.cfg.PollInterval, m.findCancelled, m.cancels, m.findWoken)
+	})
 	g.Go(func() error { return loop(ctx, m.cfg.Lease/3, m.renew) })
 	g.Go(func() error { return loop(ctx, retentionInterval(m.cfg.JobRetention), m.deleteJobs) })
 	g.Go(func() error { m.takeTurns(ctx); return nil })

@@ -114,7 +114,7 @@ func (m *Manager) release(ctx context.Context, leases []dao.Lease) {
 func (m *Manager) heartbeat(ctx context.Context) {
 	pass, cancel := context.WithTimeout(ctx, m.cfg.Lease/3)
 	defer cancel()
-	err := m.store.Heartbeat(pass, dao.Manager{Owner: m.cfg.Owner, Build: m.cfg.Build, Held: m.count(), StartedAt: m.started, SeenAt: m.cfg.Now()})
+	err := m.store.Heartbeat(pass, dao.Manager{Owner: m.cfg.Owner, Build: m.cfg.Build, Held: m.count(), Address: m.cfg.Address, StartedAt: m.started, SeenAt: m.cfg.Now()})
 	if err != nil && ctx.Err() == nil {
 		m.log.WarnContext(ctx, "other managers cannot be told that this one lives: executions may be spread unevenly", "error", err)
 	}

@@ -44,6 +44,7 @@ const (
 	lateRecord  // a job's record of its output is sent again, and arrives when the Job may have ended
 	otherRecord // the same with another output
 	cancelled   // an operator cancels an execution
+	woken       // a manager is told of starts or cancels, whether there are any or not
 
 	// What may happen to an event of a watch.
 
@@ -57,7 +58,7 @@ const (
 var faultNames = [faultKinds]string{
 	"answer lost", "request late", "call refused", "write refused for good", "conflict",
 	"manager killed", "manager stopped", "manager paused", "database away", "API server away", "watch cut",
-	"Job deleted by a stranger", "Job overruled", "name taken by a stranger", "record repeated", "record replaced", "cancelled by an operator",
+	"Job deleted by a stranger", "Job overruled", "name taken by a stranger", "record repeated", "record replaced", "cancelled by an operator", "manager woken",
 	"watch event lost", "watch event repeated", "watch events reordered",
 }
 

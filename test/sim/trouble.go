@@ -57,6 +57,8 @@ func (w *world) strike(k fault) bool {
 		return w.recordAgain(k == otherRecord)
 	case cancelled:
 		return w.cancel()
+	case woken:
+		return w.wake(p)
 	}
 	return true
 }
@@ -100,6 +102,20 @@ func (w *world) resume(p *process) {
 			c.late = false
 		}
 	}
+}
+
+// wake has a process told what jobapi tells: by a clock that is the same, or another.
+func (w *world) wake(p *process) bool {
+	if p.paused {
+		return false
+	}
+	w.trace.add(w, p.owner, "is woken")
+	if w.faults.details.IntN(4) == 0 {
+		p.manager.Cancelled()
+	} else {
+		p.manager.Started(w.now())
+	}
+	return true
 }
 
 // restore has one process go on, or be replaced, whose time has come.

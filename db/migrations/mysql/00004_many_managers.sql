@@ -6,6 +6,7 @@ CREATE TABLE managers (
   owner      VARCHAR(255) NOT NULL PRIMARY KEY,
   build      VARCHAR(255) NOT NULL DEFAULT '',
   held       INT UNSIGNED NOT NULL DEFAULT 0,
+  address    VARCHAR(255) NOT NULL DEFAULT '',
   started_at DATETIME(6)  NOT NULL DEFAULT (UTC_TIMESTAMP(6)),
   seen_at    DATETIME(6)  NOT NULL DEFAULT (UTC_TIMESTAMP(6)),
   INDEX managers_seen (seen_at)

@@ -6,6 +6,7 @@ CREATE TABLE managers (
   owner      TEXT     NOT NULL PRIMARY KEY,
   build      TEXT     NOT NULL DEFAULT '',
   held       INTEGER  NOT NULL DEFAULT 0 CHECK (typeof(held) = 'integer' AND held >= 0),
+  address    TEXT     NOT NULL DEFAULT '',
   started_at DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (started_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*'),
   seen_at    DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')) CHECK (seen_at GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*')
 );
