@@ -28,5 +28,6 @@ func (s *Server) CancelExecution(ctx context.Context, req *pb.ExecutionCancelReq
 	if err != nil {
 		return nil, named(err, "execution %d", id)
 	}
+	s.cfg.Managers.Cancelled()
 	return &pb.ExecutionCancelResponse{}, nil
 }

@@ -44,9 +44,26 @@ type Config struct {
 	// StopTimeout is how long calls in flight may go on once Serve is to end.
 	// Default: 10 s.
 	StopTimeout time.Duration
+	// Managers are told what there is for them to do. Default: nobody, so that they
+	// see it with their next poll.
+	Managers Managers
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
+
+// Managers is who takes up what jobapi has noted. Neither call waits.
+type Managers interface {
+	// Started says that an execution was started at a time.
+	Started(at time.Time)
+	// Cancelled says that somebody wants an execution to be cancelled.
+	Cancelled()
+}
+
+// nobody is Managers that are not told.
+type nobody struct{}
+
+func (nobody) Started(time.Time) {}
+func (nobody) Cancelled()        {}
 
 const (
 	defaultMaxBytes       = 1 << 20
@@ -70,6 +87,9 @@ func (c Config) withDefaults() Config {
 	c.RequestTimeout = orDefault(c.RequestTimeout, defaultRequestTimeout)
 	c.WatchInterval = orDefault(c.WatchInterval, defaultWatchInterval)
 	c.StopTimeout = orDefault(c.StopTimeout, defaultStopTimeout)
+	if c.Managers == nil {
+		c.Managers = nobody{}
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -52,15 +52,17 @@ func (s *Server) StartWorkflow(ctx context.Context, req *pb.WorkflowStartRequest
 	if name == "" {
 		name = w.Name
 	}
+	now := s.cfg.Now()
 	id, err := s.store.CreateExecution(ctx, dao.NewExecution{
 		WorkflowID: w.ID, Name: name, Input: string(input), Actor: callerOf(ctx).actor(), RequestID: req.GetRequestId(), Priority: req.GetPriority(),
-	}, s.cfg.Now())
+	}, now)
 	if errors.Is(err, dao.ErrDuplicate) {
 		return nil, refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, as execution %d, with another name, input or priority: use a new id for each start", req.GetRequestId(), w.Name, w.ID, id)
 	}
 	if err != nil {
 		return nil, named(err, "workflow %d", w.ID)
 	}
+	s.cfg.Managers.Started(now)
 	return &pb.WorkflowStartResponse{Id: id}, nil
 }
 

@@ -76,6 +76,7 @@ type Manager struct {
 	KeptLogBytes               int           `mapstructure:"kept-log-bytes"`
 	BindAddress                string        `mapstructure:"bind-address"`
 	MetricsPort                int           `mapstructure:"metrics-port"`
+	AdvertiseAddress           string        `mapstructure:"advertise-address"`
 }
 
 // Jobapi is jobapi.*.

@@ -127,7 +127,7 @@ func (d *dev) open(ctx context.Context) error {
 	if d.manager, err = manager.New(cfg, d.store, d.jobs, tokens, d.log); err != nil {
 		return err
 	}
-	if d.jobapi, err = newJobapiServer(d.settings, common, d.store, d.jobs, d.log); err != nil {
+	if d.jobapi, err = newJobapiServer(d.settings, common, d.store, d.jobs, d.manager, d.log); err != nil {
 		return err
 	}
 	d.pages, err = webadmin.New(webadmin.Config{LoopbackOnly: true, Version: version()}, d.store, d.jobs, d.log)

@@ -23,7 +23,7 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 	ready := newReadiness()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return serveMonitor(ctx, "jobapi.metrics-port", s.Jobapi.BindAddress, s.Jobapi.MetricsPort, ready, log)
+		return serveMonitor(ctx, "jobapi.metrics-port", s.Jobapi.BindAddress, s.Jobapi.MetricsPort, newMonitor(ready), log)
 	})
 	g.Go(func() error { return serveJobapi(ctx, s, ready, log) })
 	return g.Wait()
@@ -42,7 +42,9 @@ func serveJobapi(ctx context.Context, s setting.Settings, ready *readiness, log 
 	} else {
 		logs = client
 	}
-	server, err := newJobapiServer(s, common, store, logs, log)
+	waker := newWaker(s, store, log)
+	defer waker.Stop()
+	server, err := newJobapiServer(s, common, store, logs, waker, log)
 	if err != nil {
 		return err
 	}
@@ -55,9 +57,9 @@ func serveJobapi(ctx context.Context, s setting.Settings, ready *readiness, log 
 	return server.Serve(ctx, lis)
 }
 
-func newJobapiServer(s setting.Settings, common shared, store *dao.Store, logs jobapi.Logs, log *slog.Logger) (*jobapi.Server, error) {
+func newJobapiServer(s setting.Settings, common shared, store *dao.Store, logs jobapi.Logs, managers jobapi.Managers, log *slog.Logger) (*jobapi.Server, error) {
 	return jobapi.New(jobapi.Config{
 		Username: s.Jobapi.Username, Password: s.Jobapi.Password, TokenKey: common.tokenKey,
-		MaxInputBytes: s.Jobapi.MaxInput, MaxOutputBytes: s.Jobapi.MaxOutput,
+		MaxInputBytes: s.Jobapi.MaxInput, MaxOutputBytes: s.Jobapi.MaxOutput, Managers: managers,
 	}, store, logs, log)
 }

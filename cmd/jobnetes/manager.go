@@ -10,6 +10,7 @@ import (
 	"github.com/jobnetes/jobnetes/jobapi/token"
 	"github.com/jobnetes/jobnetes/manager"
 	"github.com/jobnetes/jobnetes/setting"
+	"github.com/jobnetes/jobnetes/wake"
 )
 
 func newManagerCommand() *cobra.Command {
@@ -20,17 +21,19 @@ func runManager(ctx context.Context, s setting.Settings, log *slog.Logger) error
 	if _, err := restConfig(s); err != nil { // what no database mends is said before one is waited for
 		return err
 	}
-	ready := newReadiness()
+	ready, woken := newReadiness(), &wakeable{}
+	mux := newMonitor(ready)
+	wake.Handle(mux, woken)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return serveMonitor(ctx, "manager.metrics-port", s.Manager.BindAddress, s.Manager.MetricsPort, ready, log)
+		return serveMonitor(ctx, "manager.metrics-port", s.Manager.BindAddress, s.Manager.MetricsPort, mux, log)
 	})
-	g.Go(func() error { return manage(ctx, s, ready, log) })
+	g.Go(func() error { return manage(ctx, s, ready, woken, log) })
 	return g.Wait()
 }
 
 // manage runs the manager once the database is there.
-func manage(ctx context.Context, s setting.Settings, ready *readiness, log *slog.Logger) error {
+func manage(ctx context.Context, s setting.Settings, ready *readiness, woken *wakeable, log *slog.Logger) error {
 	store, common, done, err := openStore(ctx, s, ready, log)
 	if err != nil {
 		return err
@@ -49,11 +52,18 @@ func manage(ctx context.Context, s setting.Settings, ready *readiness, log *slog
 	}
 	cfg := managerConfig(s)
 	cfg.Installation = common.installation
+	if cfg.Address, err = managerAddress(ctx, s); err != nil {
+		log.Warn("nobody is told where this manager can be woken: it sees new executions with its next poll; manager.advertise-address helps", "error", err)
+	}
+	waker := newWaker(s, store, log)
+	defer waker.Stop()
+	cfg.HandedOver = waker.Started
 	m, err := manager.New(cfg, store, jobs, tokens, log)
 	if err != nil {
 		return err
 	}
 	ready.set(m.States)
+	woken.set(m)
 	return m.Run(ctx)
 }
 

@@ -14,15 +14,19 @@ import (
 	"github.com/jobnetes/jobnetes/reach"
 )
 
-// serveMonitor serves /metrics, and what readiness does, until ctx ends. Port 0
-// means: do not; key is its setting.
-func serveMonitor(ctx context.Context, key, host string, port int, ready *readiness, log *slog.Logger) error {
-	if port == 0 {
-		return nil
-	}
+// newMonitor has /metrics, and what readiness does.
+func newMonitor(ready *readiness) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.Handler())
 	ready.handle(mux)
+	return mux
+}
+
+// serveMonitor serves mux until ctx ends. Port 0 means: do not; key is its setting.
+func serveMonitor(ctx context.Context, key, host string, port int, mux http.Handler, log *slog.Logger) error {
+	if port == 0 {
+		return nil
+	}
 	lis, err := listen(ctx, key, host, port)
 	if err != nil {
 		return err
