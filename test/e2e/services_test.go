@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,10 +101,13 @@ func (s *services) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// start starts a service and waits until it says that it listens or works.
-func (s *services) start(t *testing.T, name string) {
+// start starts a service, with more of an environment, and waits until it says that it
+// listens or works.
+func (s *services) start(t *testing.T, name string, env ...string) *machine.Process {
 	t.Helper()
-	p, err := machine.Start(s.command(name), filepath.Join(s.logs, name+".log"))
+	cmd := s.command(name)
+	cmd.Env = slices.Concat(cmd.Env, env)
+	p, err := machine.Start(cmd, filepath.Join(s.logs, name+strings.Join(env, "")+".log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +129,7 @@ func (s *services) start(t *testing.T, name string) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	return p
 }
 
 func (s *services) sql(t *testing.T, statement string) {
