@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
@@ -56,4 +57,21 @@ func lets(b *networkingv1.IPBlock, a netip.Addr) bool {
 		pass = pass && !netip.MustParsePrefix(except).Contains(a)
 	}
 	return pass
+}
+
+// Who wakes the managers is let out to the port that they listen on, and let in.
+func TestManagersAreReached(t *testing.T) {
+	t.Parallel()
+	all := render(t, ".")
+	out := one[*networkingv1.NetworkPolicy](t, all, "wake-managers").Spec
+	in := one[*networkingv1.NetworkPolicy](t, all, "to-manager").Spec
+	if got, want := out.Egress[0].Ports[0].Port.IntValue(), settings(t, all).Manager.MetricsPort; got != want {
+		t.Errorf("they are let out to port %d, want manager.metrics-port, %d", got, want)
+	}
+	if diff := cmp.Diff(out.PodSelector, *in.Ingress[0].From[0].PodSelector); diff != "" {
+		t.Errorf("who is let out is not who is let in (-out +in):\n%s", diff)
+	}
+	if diff := cmp.Diff(in.PodSelector, *out.Egress[0].To[0].PodSelector); diff != "" {
+		t.Errorf("where to they are let out is not where they are let in (-in +out):\n%s", diff)
+	}
 }

@@ -120,6 +120,12 @@ func TestPodsFindTheirSettings(t *testing.T) {
 					if e.ValueFrom == nil {
 						continue
 					}
+					if field := e.ValueFrom.FieldRef; field != nil {
+						if field.FieldPath != "status.podIP" {
+							t.Errorf("%s: %s is field %s, want the pod's address", m, e.Name, field.FieldPath)
+						}
+						continue
+					}
 					ref := e.ValueFrom.SecretKeyRef
 					if _, ok := secret.Data[ref.Key]; ref.Name != secret.Name || !ok {
 						t.Errorf("%s: %s is to come from key %s of Secret %s, which is not there", m, e.Name, ref.Key, ref.Name)
