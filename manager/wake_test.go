@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -204,7 +205,7 @@ func TestLoopOrWoken(t *testing.T) {
 		}
 		time.Sleep(27 * time.Second)
 		stop()
-		if err := <-ended; err != context.Canceled {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("ends with %v", err)
 		}
 		if len(passes) != 4 || slices.IndexFunc(passes, func(at time.Time) bool {
