@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/golang/mock/gomock"
 	"google.golang.org/grpc/codes"
@@ -97,7 +98,7 @@ func TestRequestTimeout(t *testing.T) {
 		return nil, errors.New("interrupted") // as some drivers say
 	})
 	cfg := testConfig()
-	cfg.RequestTimeout = 1
+	cfg.RequestTimeout = time.Second
 	b := setup(t, cfg, store, nil)
 	_, err := b.client.ListWorkflows(asUser(t), &pb.ListWorkflowsRequest{})
 	wantCode(t, err, codes.DeadlineExceeded)

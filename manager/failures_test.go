@@ -463,7 +463,7 @@ func TestRowWithoutAJobsName(t *testing.T) {
 	m := newMocked(t)
 	owner, version := "m1", uint64(1)
 	row := dao.TaskExecution{ID: 5, TaskName: "a", TaskType: "kube-job"}
-	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowVersionID: &version, Status: dao.ExecutionRunning, Input: "{}", LeaseOwner: &owner, LeaseEpoch: 1}, nil)
+	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowVersionID: &version, WorkflowName: "w", Status: dao.ExecutionRunning, Input: "{}", LeaseOwner: &owner, LeaseEpoch: 1}, nil)
 	m.store.EXPECT().WorkflowVersion(gomock.Any(), version).Return(dao.WorkflowVersion{Version: 1, Definition: oneJob}, nil)
 	m.store.EXPECT().Tasks(gomock.Any(), uint64(1)).Return([]*dao.TaskExecution{&row}, nil)
 	m.store.EXPECT().TakeTasks(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).AnyTimes().Return(nil)
