@@ -54,7 +54,9 @@ func TestServices(t *testing.T) {
 		t.Errorf("the list of executions has no by-sql: %s", text)
 	}
 	s.sql(t, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)")
-	if out, err := s.command("jobapi").CombinedOutput(); err == nil || !strings.Contains(string(out), "knows only up to") {
+	another := s.command("jobapi")
+	another.Env = append(another.Env, "JOBNETES_JOBAPI_METRICS_PORT=0") // the one that runs has it
+	if out, err := another.CombinedOutput(); err == nil || !strings.Contains(string(out), "knows only up to") {
 		t.Errorf("a jobapi on a newer schema: %v: %s", err, out)
 	}
 }
