@@ -37,6 +37,9 @@ type Rows interface {
 
 // Repairs is what a repair writes to the database; *dao.Store is one.
 type Repairs interface {
+	// Ping asks the database whether it takes writes: a replica may lag, and its rows
+	// not know of Jobs that are in use.
+	Ping(ctx context.Context) error
 	Wake(ctx context.Context, executionID uint64, actor, message string, now time.Time) error
 	NoteJobDeleted(ctx context.Context, executionID, taskID uint64, actor, message string, now time.Time) error
 }
@@ -115,6 +118,11 @@ func New(cfg Config, rows Rows, repairs Repairs, jobs Jobs) *Verifier {
 func (v *Verifier) Run(ctx context.Context, logs []Log) (*Report, error) {
 	if err := v.checkExists(ctx); err != nil {
 		return nil, err
+	}
+	if v.cfg.Actor != "" {
+		if err := v.repairs.Ping(ctx); err != nil {
+			return nil, fmt.Errorf("repairs go by the rows of the primary, which db.host has to name: %w", err)
+		}
 	}
 	first, err := v.lookAtAll(ctx, len(logs) > 0)
 	if err != nil {

@@ -537,3 +537,23 @@ func TestNoSuchExecution(t *testing.T) {
 		}
 	})
 }
+
+// replica is a database that takes no writes.
+type replica struct{ Repairs }
+
+func (replica) Ping(context.Context) error { return dao.ErrReadOnly }
+
+// Nothing is repaired by the rows of a replica, which may lag behind the Jobs.
+func TestNoRepairByAReplica(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		cfg := Config{}
+		repairing(&cfg)
+		_, err := New(cfg, w.Store, replica{w.Store}, nil).Run(t.Context(), nil)
+		if !errors.Is(err, dao.ErrReadOnly) || !strings.Contains(err.Error(), "which db.host has to name") {
+			t.Errorf("got %v", err)
+		}
+		if _, err := New(Config{}, w.Store, replica{w.Store}, nil).Run(t.Context(), nil); err != nil {
+			t.Errorf("without repairs: %v", err)
+		}
+	})
+}
