@@ -158,12 +158,16 @@ func (m *Manager) Run(ctx context.Context) error {
 	g.Go(func() error { return m.jobs.Run(ctx, m.changed) })
 	g.Go(func() error { return m.database.Run(ctx) })
 	g.Go(func() error { return m.cluster.Run(ctx) })
-	g.Go(func() error { return loopOrWoken(ctx, m.cfg.PollInterval, m.poll, m.starts, m.claimWoken) })
 	g.Go(func() error {
-		return loopOrWoken(ctx, cancelPolls*m.cfg.PollInterval, m.findCancelled, m.cancels, m.findWoken)
+		return loopOrWoken(ctx, m.every(m.cfg.PollInterval, "poll"), m.poll, m.starts, m.claimWoken)
 	})
-	g.Go(func() error { return loop(ctx, m.cfg.Lease/3, m.renew) })
-	g.Go(func() error { return loop(ctx, retentionInterval(m.cfg.JobRetention), m.deleteJobs) })
+	g.Go(func() error {
+		return loopOrWoken(ctx, m.every(cancelPolls*m.cfg.PollInterval, "cancel"), m.findCancelled, m.cancels, m.findWoken)
+	})
+	g.Go(func() error { return loop(ctx, m.every(m.cfg.Lease/3, "renew"), m.renew) })
+	g.Go(func() error {
+		return loop(ctx, m.every(retentionInterval(m.cfg.JobRetention), "retention"), m.deleteJobs)
+	})
 	g.Go(func() error { m.takeTurns(ctx); return nil })
 	for range keepers {
 		g.Go(func() error { m.keepQueued(ctx); return nil })

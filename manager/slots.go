@@ -67,10 +67,10 @@ func (m *Manager) takeTurns(ctx context.Context) {
 }
 
 // giveSlots has free slots go to the tasks whose turn it is, and wakes those that
-// are held here. Tasks that wait are given slots by whoever holds any: a manager
+// are held here. Tasks that wait are of executions that somebody holds: a manager
 // that holds none need not ask.
 func (m *Manager) giveSlots(ctx context.Context) {
-	if !m.holdsWaiting() {
+	if m.count() == 0 {
 		return
 	}
 	ctx, done := m.database.While(ctx)
@@ -99,18 +99,6 @@ func (m *Manager) logUnlessStopped(ctx context.Context, message string, err erro
 	if !errors.Is(ctx.Err(), context.Canceled) {
 		m.log.Log(ctx, m.errorLevel(), message, "error", err)
 	}
-}
-
-// holdsWaiting says whether this manager holds tasks that wait for slots.
-func (m *Manager) holdsWaiting() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, h := range m.held {
-		if h.waiting > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // grant notes that a task has a slot; false if it is not held here, or is known.

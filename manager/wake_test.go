@@ -186,7 +186,7 @@ func TestLoopOrWoken(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- loopOrWoken(ctx, 10*time.Second, func(context.Context) { passes = append(passes, time.Now()) }, wakes, func(context.Context) {
+			ended <- loopOrWoken(ctx, rhythm{10 * time.Second, time.Second}, func(context.Context) { passes = append(passes, time.Now()) }, wakes, func(context.Context) {
 				woken.Add(1)
 				time.Sleep(time.Second)
 			})

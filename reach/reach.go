@@ -8,8 +8,8 @@ package reach
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -46,6 +46,7 @@ type Config struct {
 type Probe struct {
 	cfg   Config
 	doubt chan struct{} // has room for one
+	early time.Duration // how much earlier than after an interval it looks
 
 	looking sync.Mutex // held by the look under way
 
@@ -80,18 +81,21 @@ func New(cfg Config) *Probe {
 	if cfg.Interval == 0 {
 		cfg.Interval = defaultInterval
 	}
-	p := &Probe{cfg: cfg, doubt: make(chan struct{}, 1)}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(cfg.Name))
+	const parts = 1000
+	p := &Probe{cfg: cfg, doubt: make(chan struct{}, 1), early: cfg.Interval / 10 * time.Duration(h.Sum32()%parts) / parts}
 	p.reach, p.cut = context.WithCancelCause(context.Background())
 	return p
 }
 
-// Run looks at once, then once in each interval, with a little jitter so that services
-// do not march in step, until ctx ends. It returns why that was.
+// Run looks at once, then once in each interval, a little earlier by the name, so that
+// what is asked for does not march in step, until ctx ends. It returns why that was.
 func (p *Probe) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		p.Look(ctx)
 		interval := p.cfg.Interval
-		next := time.NewTimer(interval - time.Duration(rand.Int64N(int64(interval)/10+1))) //nolint:gosec // jitter needs no secrecy
+		next := time.NewTimer(interval - p.early)
 		select {
 		case <-ctx.Done():
 		case <-time.After(interval / 10):

@@ -24,8 +24,8 @@ func (w *world) checkTransaction(t *tx) {
 	var want []string
 	for _, id := range slices.Sorted(maps.Keys(t.executions)) {
 		want = append(want, w.checkExecution(t, w.db.executions[id], t.executions[id])...)
-		if len(t.events) > 0 {
-			w.lost[id] = 0 // it gets on
+		if len(t.events) > 0 && t.lease != nil {
+			w.lost[id] = 0 // it gets on: a request to cancel it is no step
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.tasks)) {
@@ -97,8 +97,9 @@ func (w *world) checkHolder(before, after *dao.WorkflowExecution) {
 }
 
 // lostForGood is how many holders in a row an execution must have lost to be ended
-// for it: three to be suspect, and three more in the midst of a pass.
-const lostForGood = 6
+// for it: three to be suspect, and three more in the midst of a pass; but for one, as
+// the note that a pass is under way may be written late, after it has ended well.
+const lostForGood = 5
 
 // checkSuspect says whether an execution may be ended because of the managers that
 // died: that is no passing trouble.
