@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long the tests wait for what happens in other processes.
-const patience = 3 * time.Minute
+const patience = 10 * time.Minute
 
 // TestMain makes the test binary serve as the process that runs a local Job.
 func TestMain(m *testing.M) {
