@@ -48,7 +48,7 @@ func (m *Manager) definition(ctx context.Context, versionID uint64) (*schema.Def
 	}
 	v, err := m.store.WorkflowVersion(ctx, versionID)
 	if errors.Is(err, dao.ErrNotFound) {
-		return nil, &unrunnable{reason: "InconsistentRows", err: fmt.Errorf("the version of its workflow (id %d) is missing: was the database restored in part?", versionID)}
+		return nil, &unrunnable{reason: inconsistentRows, err: fmt.Errorf("the version of its workflow (id %d) is missing: was the database restored in part?", versionID)}
 	}
 	if err != nil {
 		return nil, err

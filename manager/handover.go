@@ -48,15 +48,17 @@ func (m *Manager) handBack(ctx context.Context, leases []dao.Lease) {
 func (m *Manager) handOverRest(ctx context.Context) {
 	if err := m.leave(ctx, nil); err != nil {
 		m.log.ErrorContext(ctx, "giving leases back failed: others take over when they run out", "error", err)
-		return
 	}
-	m.cfg.HandedOver(m.cfg.Now())
 }
 
 // leave gives all leases back but those of the executions in but, whatever this
-// manager knows of them.
+// manager knows of them, and has others told.
 func (m *Manager) leave(ctx context.Context, but []uint64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return m.store.Leave(ctx, m.cfg.Owner, but, m.cfg.Now())
+	if err := m.store.Leave(ctx, m.cfg.Owner, but, m.cfg.Now()); err != nil {
+		return err
+	}
+	m.cfg.HandedOver(m.cfg.Now())
+	return nil
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // held is an execution that this manager holds the lease of. Only the worker
-// that has it from the queue touches x, more, turns, suspect, strikes, the pauses and
-// the looks.
+// that has it from the queue touches x, more, turns, waiting, suspect, strikes, the pauses
+// and the looks.
 type held struct {
 	lease  dao.Lease // as it was claimed
 	until  time.Time // as it was last renewed; under Manager.mu
@@ -35,9 +35,9 @@ type held struct {
 	unstruck atomic.Pointer[uint32]
 	// logTime is what the logs of failed Jobs may take of the pass in hand.
 	logTime *logTime
-	// waiting is how many tasks wait for slots, and granted those that were seen to
-	// have one; under Manager.mu. granted outlives x, which may have been read before.
-	waiting int
+	waiting int // tasks, for slots
+	// granted are the tasks that were seen to have a slot; under Manager.mu. It
+	// outlives x, which may have been read before.
 	granted map[uint64]bool
 	// unnoted are Jobs that were seen and could not be noted, by task. It outlives
 	// x: the note may have been written though its answer was lost, and then a Job

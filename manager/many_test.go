@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,11 +128,14 @@ func TestHandoverWaitsForNoPass(t *testing.T) {
 	t.Parallel()
 	w, jobs := newMany(t)
 	usual := func(c *Config, _ *Store, _ *Jobs) { c.PollInterval, c.Lease = time.Second, time.Hour }
-	m := w.manager(t, "first", usual)
+	var told atomic.Bool
+	m := w.manager(t, "first", usual, func(c *Config, _ *Store, _ *Jobs) { c.HandedOver = func(time.Time) { told.Store(true) } })
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
 	t.Cleanup(stop)
+	free := sync.OnceFunc(func() { close(jobs.free) })
+	t.Cleanup(free)
 	const executions = 50
 	w.startMany(t, executions)
 	stuck := w.start(t, workflow(`{"name": "stuck", "type": "kube-job", "job": {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "x"}]}}}}}`), "{}")
@@ -145,10 +149,11 @@ func TestHandoverWaitsForNoPass(t *testing.T) {
 	// That it takes about a second is seen in the log: a slow machine is no failure.
 	// That it has not waited for the pass is seen from that being still under way.
 	t.Logf("handed over %d executions in %s", executions, time.Since(begun))
+	await(t, "the word to others", told.Load)
 	if e, err := w.Execution(t.Context(), stuck); err != nil || *e.LeaseOwner != "first" {
 		t.Errorf("the execution in hand is not its worker's any more: %+v, %v", e, err)
 	}
-	close(jobs.free)
+	free()
 	await(t, "the handover of the last", func() bool { return w.holders(t)["second"] == executions+1 })
 	if err := <-ended; err != nil {
 		t.Error(err)

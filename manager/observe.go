@@ -97,7 +97,7 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 			return m.afterTask(ctx, h, row, err)
 		})
 	}
-	m.noteWaiting(h, waiting)
+	h.noteWaiting(waiting)
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}

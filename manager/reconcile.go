@@ -160,7 +160,7 @@ func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) 
 		return nil, errCancelled
 	}
 	if row.WorkflowName == "" {
-		return nil, &unrunnable{reason: "InconsistentRows", err: fmt.Errorf("its workflow (id %d) is missing: was the database restored in part?", row.WorkflowID)}
+		return nil, &unrunnable{reason: inconsistentRows, err: fmt.Errorf("its workflow (id %d) is missing: was the database restored in part?", row.WorkflowID)}
 	}
 	def, err := m.definitionOf(ctx, h, &row)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 )
 
 // With a limit on running Jobs, a task begins without a slot and waits: its Job is
-// created once the task has been given one. Slots are rows, given by whichever
-// manager holds tasks that wait (dao.GrantSlots), and go back with the task's end.
+// created once the task has been given one. Slots are rows, given by any manager that
+// holds executions (dao.GrantSlots), and go back with the task's end.
 // Executions that are still to begin stay in the database until it is about to be
 // their turn.
 
@@ -127,11 +127,9 @@ func (m *Manager) waits(h *held, row *dao.TaskExecution) bool {
 }
 
 // noteWaiting notes how many tasks of an execution wait for slots.
-func (m *Manager) noteWaiting(h *held, n int) {
-	m.mu.Lock()
+func (h *held) noteWaiting(n int) {
 	h.turns = h.turns || n > h.waiting
 	h.waiting = n
-	m.mu.Unlock()
 }
 
 // endPass has slots given if a pass has left tasks that wait, or has ended tasks.

@@ -86,6 +86,9 @@ func (m *Manager) rebalance(ctx context.Context) {
 			leases = append(leases, h.lease)
 		}
 	}
+	if len(leases) == 0 {
+		return // workers have them all in hand
+	}
 	m.mu.Lock()
 	m.due.Running += len(leases)
 	m.mu.Unlock()
