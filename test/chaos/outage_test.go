@@ -41,9 +41,10 @@ const (
 var heldShape = shape{name: "held", tasks: list{job("stay", waits)}}
 
 // TestOutage has the database, then the API server, away from all services at once,
-// under a stream of executions, for OUTAGE seconds each. It is not parallel: it
-// measures how soon work goes on.
+// under a stream of executions, for OUTAGE seconds each. How soon work goes on it logs:
+// run it alone for those figures.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	machine.Slow(t)
 	lasts := time.Duration(number(t, "OUTAGE", 5) * float64(time.Second))
 	w := newWorld(t, newReport(t, io.Discard, 1, 0), logFolder(t))
