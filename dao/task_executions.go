@@ -4,6 +4,10 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/jobnetes/jobnetes/schema"
 )
 
 // TaskStatus is the status column of task_executions.
@@ -134,6 +138,45 @@ func (s *Store) RecordOutput(ctx context.Context, taskID uint64, data string, no
 		return err
 	}
 	return translate(ErrConflict, "record the output of task %d: it has ended", taskID)
+}
+
+// TaskOutput is what a job has sent as the output of its task.
+type TaskOutput struct {
+	TaskID uint64
+	Data   string
+}
+
+// RecordOutputs is RecordOutput for many, in one transaction, and says of each whether
+// it was recorded. One is not if it is not that of a running kube-job, if another one of
+// the same task comes before it, or if somebody has locked the row, which the others do
+// not wait for: RecordOutput says which. With ErrRefused, which may be because of one of
+// them, nothing was written.
+func (s *Store) RecordOutputs(ctx context.Context, outputs []TaskOutput, now time.Time) ([]bool, error) {
+	ids := make([]uint64, len(outputs))
+	for i, o := range outputs {
+		ids[i] = o.TaskID
+	}
+	var recorded []bool
+	err := s.tx(ctx, func(tx *gorm.DB) error {
+		recorded = make([]bool, len(outputs))
+		var free []uint64
+		err := tx.Model(&TaskExecution{}).Clauses(lockFree(tx)...).Where("id IN ? AND status = ? AND task_type = ?", ids, TaskRunning, schema.KubeJob).Pluck("id", &free).Error
+		if err != nil || len(free) == 0 {
+			return err
+		}
+		cases, args := "", []any(nil)
+		for i, o := range outputs {
+			if slices.Contains(free, o.TaskID) && !slices.Contains(ids[:i], o.TaskID) {
+				recorded[i] = true
+				cases += " WHEN ? THEN ?"
+				args = append(args, o.TaskID, o.Data)
+			}
+		}
+		res := tx.Exec("UPDATE task_executions SET recorded_output = CASE id"+cases+" END, recorded_rev = recorded_rev + 1, updated_at = ? WHERE id IN ?",
+			append(args, micros(now), free)...)
+		return res.Error
+	})
+	return recorded, translate(err, "record the outputs of %d tasks", len(outputs))
 }
 
 // Recorded is what a task's job has recorded, nil if nothing, and how often.

@@ -2,7 +2,6 @@ package dao
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"gorm.io/gorm"
@@ -93,75 +92,6 @@ const (
 	executionData  = ", workflow_executions.input, workflow_executions.output"
 	executionJoins = "LEFT JOIN workflows w ON w.id = workflow_executions.workflow_id LEFT JOIN workflow_versions v ON v.id = workflow_executions.workflow_version_id"
 )
-
-// NewExecution is what CreateExecution inserts.
-type NewExecution struct {
-	WorkflowID uint64
-	Name       string
-	Input      string // JSON
-	Actor      string // who starts it, for the event
-	// RequestID is the caller's own id of the start; empty: it has none.
-	RequestID string
-	Priority  int32 // from -MaxPriority to MaxPriority
-}
-
-// MaxPriority is the highest priority, and its negative the lowest.
-const MaxPriority = 1_000_000
-
-// CreateExecution schedules an execution of the workflow's present definition
-// and returns its id. If the workflow has been started by this RequestID before,
-// nothing happens, and it returns that execution's id, with ErrDuplicate if that one
-// has another name, input or priority. ErrNotFound if there is no such workflow.
-func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Time) (uint64, error) {
-	var id uint64
-	err := s.tx(ctx, func(tx *gorm.DB) error {
-		var w Workflow
-		if err := tx.Clauses(lockRow(tx)...).Select(workflowColumns+workflowDefinition).Where("id = ?", n.WorkflowID).Take(&w).Error; err != nil {
-			return err
-		}
-		// The lock on the workflow keeps out others with the same id.
-		if n.RequestID != "" {
-			found, err := startedBy(tx, n)
-			if err != nil || found != 0 {
-				id = found
-				return err
-			}
-		}
-		v, err := ensureVersion(tx, w, now)
-		if err != nil {
-			return err
-		}
-		at := micros(now)
-		e := WorkflowExecution{
-			WorkflowID: w.ID, WorkflowVersionID: &v.ID, Name: n.Name, Status: ExecutionScheduled, Attempt: 1,
-			Priority: n.Priority, Input: n.Input, Output: emptyJSON, WakeAt: &at, CreatedAt: at, UpdatedAt: at,
-		}
-		if n.RequestID != "" {
-			e.RequestID = &n.RequestID
-		}
-		if err := tx.Omit("WorkflowName", "WorkflowVersion").Create(&e).Error; err != nil {
-			return err
-		}
-		id = e.ID
-		return insertEvents(tx, []ExecutionEvent{{WorkflowExecutionID: id, At: at, Type: EventExecutionScheduled, Actor: n.Actor}})
-	})
-	return id, translate(err, "start workflow %d", n.WorkflowID)
-}
-
-// startedBy returns the id of the execution that n's RequestID has started before,
-// 0 if none; with ErrDuplicate if that one differs.
-func startedBy(tx *gorm.DB, n NewExecution) (uint64, error) {
-	var e WorkflowExecution
-	err := tx.Select("id, name, input, priority").Where("workflow_id = ? AND request_id = ?", n.WorkflowID, n.RequestID).Take(&e).Error
-	switch {
-	case err != nil:
-		return 0, notFoundIsNil(err)
-	case e.Name != n.Name || e.Input != n.Input || e.Priority != n.Priority:
-		return e.ID, fmt.Errorf("request id %q has started execution %d, with another name, input or priority: %w", n.RequestID, e.ID, ErrDuplicate)
-	default:
-		return e.ID, nil
-	}
-}
 
 // emptyJSON is the input and the output of whoever gave none.
 const emptyJSON = "{}"
