@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/jobapi/token"
 	pb "github.com/jobnetes/jobnetes/proto"
 	"github.com/jobnetes/jobnetes/reach"
@@ -119,6 +120,12 @@ type Server struct {
 	health *health.Server
 	// calls has room for those that may be under way at once.
 	calls chan struct{}
+	// starts and outputs are written together. working ends, by finish, when nobody
+	// waits for them any more.
+	starts  *batcher[workflowKey, dao.NewExecution, uint64]
+	outputs *batcher[struct{}, dao.TaskOutput, bool]
+	working context.Context
+	finish  context.CancelFunc
 	// stopping ends the streams when the server is to stop.
 	stopping chan struct{}
 }
@@ -152,6 +159,8 @@ func New(cfg Config, store Store, logs Logs, log *slog.Logger) (*Server, error) 
 		stopping: make(chan struct{}),
 	}
 	s.database = s.newDatabaseProbe()
+	s.starts, s.outputs = s.newStarts(), s.newOutputs()
+	s.working, s.finish = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(max(minReceiveBytes, 2*cfg.MaxInputBytes, 2*cfg.MaxOutputBytes)),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
@@ -174,6 +183,7 @@ func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 	loops.Go(func() { _ = s.database.Run(healthCtx) })
 	defer loops.Wait()
 	defer stopHealth()
+	defer s.finishWrites()
 
 	ended := make(chan error, 1)
 	go func() { ended <- s.grpc.Serve(lis) }()
@@ -198,4 +208,11 @@ func (s *Server) stop() {
 	})
 	defer force.Stop()
 	s.grpc.GracefulStop()
+}
+
+// finishWrites ends writes that nobody waits for any more, as their clients have left.
+func (s *Server) finishWrites() {
+	s.finish()
+	s.starts.close()
+	s.outputs.close()
 }

@@ -1,6 +1,7 @@
 package jobapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,25 @@ func (s *Server) StartWorkflow(ctx context.Context, req *pb.WorkflowStartRequest
 	if p := req.GetPriority(); p < -dao.MaxPriority || p > dao.MaxPriority {
 		return nil, refuse(errInvalid, "priority %d is not from %d to %d", p, -dao.MaxPriority, dao.MaxPriority)
 	}
-	w, err := s.workflow(ctx, req.GetWorkflowId(), req.GetWorkflowName())
+	id, err := s.starts.do(ctx, workflowKey{req.GetWorkflowId(), req.GetWorkflowName()}, dao.NewExecution{
+		Name: req.GetExecName(), Input: string(input), Actor: callerOf(ctx).actor(), RequestID: req.GetRequestId(), Priority: req.GetPriority(),
+	}, len(input))
+	if err != nil {
+		return nil, err
+	}
+	return &pb.WorkflowStartResponse{Id: id}, nil
+}
+
+// workflowKey is what requests name a workflow by: its id, its name, or both.
+type workflowKey struct {
+	id   uint64
+	name string
+}
+
+// writeStarts schedules executions of one workflow, and gives their ids. Each has its
+// name, or is to have the workflow's.
+func (s *Server) writeStarts(ctx context.Context, key workflowKey, ns []dao.NewExecution) ([]answer[uint64], error) {
+	w, err := s.workflow(ctx, key.id, key.name)
 	if err != nil {
 		return nil, err
 	}
@@ -48,22 +67,24 @@ func (s *Server) StartWorkflow(ctx context.Context, req *pb.WorkflowStartRequest
 	if err := s.definitions.check(w.Definition); err != nil {
 		return nil, refuseDefinition(errPrecondition, fmt.Sprintf("the stored definition of workflow %q (id %d) is not valid: correct it and apply it again", w.Name, w.ID), err)
 	}
-	name := req.GetExecName()
-	if name == "" {
-		name = w.Name
+	for i := range ns {
+		ns[i].WorkflowID = w.ID
+		ns[i].Name = cmp.Or(ns[i].Name, w.Name)
 	}
 	now := s.cfg.Now()
-	id, err := s.store.CreateExecution(ctx, dao.NewExecution{
-		WorkflowID: w.ID, Name: name, Input: string(input), Actor: callerOf(ctx).actor(), RequestID: req.GetRequestId(), Priority: req.GetPriority(),
-	}, now)
-	if errors.Is(err, dao.ErrDuplicate) {
-		return nil, refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, as execution %d, with another name, input or priority: use a new id for each start", req.GetRequestId(), w.Name, w.ID, id)
-	}
+	starts, err := s.store.CreateExecutions(ctx, ns, now)
 	if err != nil {
 		return nil, named(err, "workflow %d", w.ID)
 	}
 	s.cfg.Managers.Started(now)
-	return &pb.WorkflowStartResponse{Id: id}, nil
+	answers := make([]answer[uint64], len(ns))
+	for i, started := range starts {
+		answers[i] = answer[uint64]{started.ID, started.Err}
+		if errors.Is(started.Err, dao.ErrDuplicate) {
+			answers[i].err = refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, as execution %d, with another name, input or priority: use a new id for each start", ns[i].RequestID, w.Name, w.ID, started.ID)
+		}
+	}
+	return answers, nil
 }
 
 // checkText checks a field that people read.

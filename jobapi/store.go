@@ -29,7 +29,7 @@ type WorkflowStore interface {
 
 // ExecutionStore is the part of Store about executions.
 type ExecutionStore interface {
-	CreateExecution(ctx context.Context, n dao.NewExecution, now time.Time) (uint64, error)
+	CreateExecutions(ctx context.Context, ns []dao.NewExecution, now time.Time) ([]dao.Start, error)
 	RequestCancel(ctx context.Context, executionID uint64, actor, reason string, now time.Time) error
 	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)
 	Executions(ctx context.Context, f dao.ExecutionFilter) ([]dao.WorkflowExecution, error)
@@ -43,4 +43,5 @@ type TaskStore interface {
 	TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error)
 	TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error)
 	RecordOutput(ctx context.Context, taskID uint64, data string, now time.Time) error
+	RecordOutputs(ctx context.Context, outputs []dao.TaskOutput, now time.Time) ([]bool, error)
 }

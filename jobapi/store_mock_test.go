@@ -52,19 +52,19 @@ func (mr *MockStoreMockRecorder) ApplyWorkflow(ctx, name, definition, userID, no
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ApplyWorkflow", reflect.TypeOf((*MockStore)(nil).ApplyWorkflow), ctx, name, definition, userID, now)
 }
 
-// CreateExecution mocks base method.
-func (m *MockStore) CreateExecution(ctx context.Context, n dao.NewExecution, now time.Time) (uint64, error) {
+// CreateExecutions mocks base method.
+func (m *MockStore) CreateExecutions(ctx context.Context, ns []dao.NewExecution, now time.Time) ([]dao.Start, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "CreateExecution", ctx, n, now)
-	ret0, _ := ret[0].(uint64)
+	ret := m.ctrl.Call(m, "CreateExecutions", ctx, ns, now)
+	ret0, _ := ret[0].([]dao.Start)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
-// CreateExecution indicates an expected call of CreateExecution.
-func (mr *MockStoreMockRecorder) CreateExecution(ctx, n, now interface{}) *gomock.Call {
+// CreateExecutions indicates an expected call of CreateExecutions.
+func (mr *MockStoreMockRecorder) CreateExecutions(ctx, ns, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CreateExecution", reflect.TypeOf((*MockStore)(nil).CreateExecution), ctx, n, now)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CreateExecutions", reflect.TypeOf((*MockStore)(nil).CreateExecutions), ctx, ns, now)
 }
 
 // Events mocks base method.
@@ -138,6 +138,21 @@ func (m *MockStore) RecordOutput(ctx context.Context, taskID uint64, data string
 func (mr *MockStoreMockRecorder) RecordOutput(ctx, taskID, data, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordOutput", reflect.TypeOf((*MockStore)(nil).RecordOutput), ctx, taskID, data, now)
+}
+
+// RecordOutputs mocks base method.
+func (m *MockStore) RecordOutputs(ctx context.Context, outputs []dao.TaskOutput, now time.Time) ([]bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "RecordOutputs", ctx, outputs, now)
+	ret0, _ := ret[0].([]bool)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// RecordOutputs indicates an expected call of RecordOutputs.
+func (mr *MockStoreMockRecorder) RecordOutputs(ctx, outputs, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordOutputs", reflect.TypeOf((*MockStore)(nil).RecordOutputs), ctx, outputs, now)
 }
 
 // RequestCancel mocks base method.
@@ -366,19 +381,19 @@ func (m *MockExecutionStore) EXPECT() *MockExecutionStoreMockRecorder {
 	return m.recorder
 }
 
-// CreateExecution mocks base method.
-func (m *MockExecutionStore) CreateExecution(ctx context.Context, n dao.NewExecution, now time.Time) (uint64, error) {
+// CreateExecutions mocks base method.
+func (m *MockExecutionStore) CreateExecutions(ctx context.Context, ns []dao.NewExecution, now time.Time) ([]dao.Start, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "CreateExecution", ctx, n, now)
-	ret0, _ := ret[0].(uint64)
+	ret := m.ctrl.Call(m, "CreateExecutions", ctx, ns, now)
+	ret0, _ := ret[0].([]dao.Start)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
-// CreateExecution indicates an expected call of CreateExecution.
-func (mr *MockExecutionStoreMockRecorder) CreateExecution(ctx, n, now interface{}) *gomock.Call {
+// CreateExecutions indicates an expected call of CreateExecutions.
+func (mr *MockExecutionStoreMockRecorder) CreateExecutions(ctx, ns, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CreateExecution", reflect.TypeOf((*MockExecutionStore)(nil).CreateExecution), ctx, n, now)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CreateExecutions", reflect.TypeOf((*MockExecutionStore)(nil).CreateExecutions), ctx, ns, now)
 }
 
 // Events mocks base method.
@@ -475,6 +490,21 @@ func (m *MockTaskStore) RecordOutput(ctx context.Context, taskID uint64, data st
 func (mr *MockTaskStoreMockRecorder) RecordOutput(ctx, taskID, data, now interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordOutput", reflect.TypeOf((*MockTaskStore)(nil).RecordOutput), ctx, taskID, data, now)
+}
+
+// RecordOutputs mocks base method.
+func (m *MockTaskStore) RecordOutputs(ctx context.Context, outputs []dao.TaskOutput, now time.Time) ([]bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "RecordOutputs", ctx, outputs, now)
+	ret0, _ := ret[0].([]bool)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// RecordOutputs indicates an expected call of RecordOutputs.
+func (mr *MockTaskStoreMockRecorder) RecordOutputs(ctx, outputs, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordOutputs", reflect.TypeOf((*MockTaskStore)(nil).RecordOutputs), ctx, outputs, now)
 }
 
 // Task mocks base method.
