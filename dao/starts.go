@@ -13,9 +13,12 @@ import (
 // NewExecution is what CreateExecutions inserts.
 type NewExecution struct {
 	WorkflowID uint64
-	Name       string
-	Input      string // JSON
-	Actor      string // who starts it, for the event
+	// VersionID is that of the workflow's version to be run; 0: of its present
+	// definition.
+	VersionID uint64
+	Name      string
+	Input     string // JSON
+	Actor     string // who starts it, for the event
 	// RequestID is the caller's own id of the start; empty: it has none.
 	RequestID string
 	Priority  int32 // from -MaxPriority to MaxPriority
@@ -41,11 +44,11 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Ti
 	return starts[0].ID, starts[0].Err
 }
 
-// CreateExecutions schedules executions, one at least and all of one workflow, of its
-// present definition, in one transaction, and says of each what its execution is. One
-// whose RequestID has started the workflow before is that execution. ErrNotFound if
-// there is no such workflow. With ErrRefused, which may be because of one of them,
-// nothing was written.
+// CreateExecutions schedules executions, one at least and all of one version of a
+// workflow, in one transaction, and says of each what its execution is. One whose
+// RequestID has started the workflow before is that execution. ErrNotFound if there is
+// no such workflow. With ErrRefused, which may be because of one of them, nothing was
+// written.
 func (s *Store) CreateExecutions(ctx context.Context, ns []NewExecution, now time.Time) ([]Start, error) {
 	var (
 		starts []Start
@@ -66,9 +69,13 @@ func (s *Store) CreateExecutions(ctx context.Context, ns []NewExecution, now tim
 }
 
 func createExecutions(tx *gorm.DB, ns []NewExecution, at time.Time) ([]Start, error) {
-	versionID, err := presentVersion(tx, ns[0].WorkflowID, at)
-	if err != nil {
-		return nil, err
+	versionID := ns[0].VersionID
+	if versionID == 0 {
+		v, err := lockVersion(tx, ns[0].WorkflowID, at)
+		if err != nil {
+			return nil, err
+		}
+		versionID = v.ID
 	}
 	byRequest, err := startedBefore(tx, ns)
 	if err != nil {
@@ -107,28 +114,13 @@ func createExecutions(tx *gorm.DB, ns []NewExecution, at time.Time) ([]Start, er
 	return starts, nil
 }
 
-// presentVersion returns the id of the version that holds the workflow's definition.
-// Mostly it is there, and was made before the start was asked for: nothing needs to be locked.
-func presentVersion(tx *gorm.DB, workflowID uint64, at time.Time) (uint64, error) {
-	var last struct {
-		ID      *uint64
-		Present bool
-	}
-	// Spaces at the end are nothing to a comparison, so the lengths are compared, too.
-	err := tx.Table("workflows w").Select("v.id, COALESCE(v.definition = w.definition AND LENGTH(v.definition) = LENGTH(w.definition), FALSE) AS present").
-		Joins("LEFT JOIN workflow_versions v ON v.workflow_id = w.id").Where("w.id = ?", workflowID).Order("v.version DESC").Limit(1).Take(&last).Error
-	if err != nil {
-		return 0, err
-	}
-	if last.Present {
-		return *last.ID, nil
-	}
+// lockVersion returns the version that holds the workflow's definition, made if need be.
+func lockVersion(tx *gorm.DB, workflowID uint64, at time.Time) (WorkflowVersion, error) {
 	var w Workflow
 	if err := tx.Clauses(lockRow(tx)...).Select(workflowColumns+workflowDefinition).Where("id = ?", workflowID).Take(&w).Error; err != nil {
-		return 0, err
+		return WorkflowVersion{}, err
 	}
-	v, err := ensureVersion(tx, w, at)
-	return v.ID, err
+	return ensureVersion(tx, w, at)
 }
 
 // startedBefore returns the executions that the ns' RequestIDs have started before.

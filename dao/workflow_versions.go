@@ -38,6 +38,27 @@ func (s *Store) WorkflowVersions(ctx context.Context, workflowID uint64, limit i
 	return vs, translate(err, "list versions of workflow %d", workflowID)
 }
 
+// PresentVersion says which version holds a workflow's definition.
+type PresentVersion struct {
+	WorkflowID   uint64
+	WorkflowName string
+	VersionID    uint64 // 0: none does, as after an INSERT or UPDATE by SQL
+}
+
+// PresentVersion returns that of the workflow with that id or, if it is 0, with that name.
+func (s *Store) PresentVersion(ctx context.Context, workflowID uint64, name string) (PresentVersion, error) {
+	where := s.db.Where("w.id = ?", workflowID)
+	if workflowID == 0 {
+		where = s.db.Where("w.name = ?", name)
+	}
+	var p PresentVersion
+	// Spaces at the end are nothing to a comparison, but they are to its lengths.
+	err := s.db.WithContext(ctx).Table("workflows w").
+		Select("w.id AS workflow_id, w.name AS workflow_name, CASE WHEN v.definition = w.definition AND LENGTH(v.definition) = LENGTH(w.definition) THEN v.id ELSE 0 END AS version_id").
+		Joins("LEFT JOIN workflow_versions v ON v.workflow_id = w.id").Where(where).Order("v.version DESC").Limit(1).Take(&p).Error
+	return p, translate(err, "look which version workflow %d %q has", workflowID, name)
+}
+
 // ensureVersion returns the version that holds w's definition, making it if the
 // latest one differs: users may INSERT and UPDATE workflows by SQL. The caller
 // has w's row locked since it was read, so that versions are made one after

@@ -37,11 +37,11 @@ func (s *Server) executionFilter(ctx context.Context, req *pb.ListExecutionsRequ
 		f.Statuses = append(f.Statuses, dao.ExecutionStatuses[asked-1])
 	}
 	if name := req.GetWorkflowName(); name != "" {
-		w, err := s.workflow(ctx, 0, name)
+		p, err := s.present(ctx, workflowKey{name: name})
 		if err != nil {
 			return f, err
 		}
-		f.WorkflowID = w.ID
+		f.WorkflowID = p.WorkflowID
 	}
 	return f, nil
 }

@@ -163,6 +163,7 @@ func New(cfg Config, store Store, logs Logs, log *slog.Logger) (*Server, error) 
 	s.working, s.finish = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(max(minReceiveBytes, 2*cfg.MaxInputBytes, 2*cfg.MaxOutputBytes)),
+		grpc.NumStreamWorkers(callsAtOnce), // whose stacks have grown, where those of new goroutines would have to
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.UnaryInterceptor(s.interceptUnary),
 		grpc.StreamInterceptor(s.interceptStream),

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -59,29 +58,28 @@ type workflowKey struct {
 // writeStarts schedules executions of one workflow, and gives their ids. Each has its
 // name, or is to have the workflow's.
 func (s *Server) writeStarts(ctx context.Context, key workflowKey, ns []dao.NewExecution) ([]answer[uint64], error) {
-	w, err := s.workflow(ctx, key.id, key.name)
+	p, err := s.present(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	// A workflow that was inserted by SQL has not been checked yet.
-	if err := s.definitions.check(w.Definition); err != nil {
-		return nil, refuseDefinition(errPrecondition, fmt.Sprintf("the stored definition of workflow %q (id %d) is not valid: correct it and apply it again", w.Name, w.ID), err)
+	if err := s.checkDefinition(ctx, p); err != nil {
+		return nil, err
 	}
 	for i := range ns {
-		ns[i].WorkflowID = w.ID
-		ns[i].Name = cmp.Or(ns[i].Name, w.Name)
+		ns[i].WorkflowID, ns[i].VersionID = p.WorkflowID, p.VersionID
+		ns[i].Name = cmp.Or(ns[i].Name, p.WorkflowName)
 	}
 	now := s.cfg.Now()
 	starts, err := s.store.CreateExecutions(ctx, ns, now)
 	if err != nil {
-		return nil, named(err, "workflow %d", w.ID)
+		return nil, named(err, "workflow %d", p.WorkflowID)
 	}
 	s.cfg.Managers.Started(now)
 	answers := make([]answer[uint64], len(ns))
 	for i, started := range starts {
 		answers[i] = answer[uint64]{started.ID, started.Err}
 		if errors.Is(started.Err, dao.ErrDuplicate) {
-			answers[i].err = refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, as execution %d, with another name, input or priority: use a new id for each start", ns[i].RequestID, w.Name, w.ID, started.ID)
+			answers[i].err = refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, as execution %d, with another name, input or priority: use a new id for each start", ns[i].RequestID, p.WorkflowName, p.WorkflowID, started.ID)
 		}
 	}
 	return answers, nil
@@ -108,21 +106,20 @@ func checkRequestID(id string) error {
 // misleads tells characters that make a name look like what it is not.
 func misleads(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 
-// workflow returns the workflow that a request means by an id, a name, or both.
-func (s *Server) workflow(ctx context.Context, id uint64, name string) (dao.Workflow, error) {
-	if id == 0 && name == "" {
-		return dao.Workflow{}, refuse(errInvalid, "which workflow? give its id or its name")
+// present returns which version the workflow has that a request names by its id, its
+// name, or both.
+func (s *Server) present(ctx context.Context, key workflowKey) (dao.PresentVersion, error) {
+	if key == (workflowKey{}) {
+		return dao.PresentVersion{}, refuse(errInvalid, "which workflow? give its id or its name")
 	}
-	if id == 0 {
-		w, err := s.store.WorkflowByName(ctx, name)
-		return w, named(err, "workflow %q", name)
+	p, err := s.store.PresentVersion(ctx, key.id, key.name)
+	switch {
+	case err != nil && key.id == 0:
+		return p, named(err, "workflow %q", key.name)
+	case err != nil:
+		return p, named(err, "workflow %d", key.id)
+	case key.name != "" && key.name != p.WorkflowName:
+		return p, refuse(errInvalid, "workflow %d is named %q, not %q: give the id or the name", key.id, p.WorkflowName, key.name)
 	}
-	w, err := s.store.Workflow(ctx, id)
-	if err != nil {
-		return w, named(err, "workflow %d", id)
-	}
-	if name != "" && name != w.Name {
-		return w, refuse(errInvalid, "workflow %d is named %q, not %q: give the id or the name", id, w.Name, name)
-	}
-	return w, nil
+	return p, nil
 }

@@ -22,7 +22,8 @@ type Store interface {
 // WorkflowStore is the part of Store about workflows.
 type WorkflowStore interface {
 	Workflow(ctx context.Context, id uint64) (dao.Workflow, error)
-	WorkflowByName(ctx context.Context, name string) (dao.Workflow, error)
+	PresentVersion(ctx context.Context, workflowID uint64, name string) (dao.PresentVersion, error)
+	WorkflowVersion(ctx context.Context, id uint64) (dao.WorkflowVersion, error)
 	Workflows(ctx context.Context, afterName string, limit int) ([]dao.Workflow, error)
 	ApplyWorkflow(ctx context.Context, name, definition string, userID uint64, now time.Time) (dao.Workflow, dao.ApplyResult, error)
 }

@@ -126,6 +126,21 @@ func (mr *MockStoreMockRecorder) Ping(ctx interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Ping", reflect.TypeOf((*MockStore)(nil).Ping), ctx)
 }
 
+// PresentVersion mocks base method.
+func (m *MockStore) PresentVersion(ctx context.Context, workflowID uint64, name string) (dao.PresentVersion, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "PresentVersion", ctx, workflowID, name)
+	ret0, _ := ret[0].(dao.PresentVersion)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// PresentVersion indicates an expected call of PresentVersion.
+func (mr *MockStoreMockRecorder) PresentVersion(ctx, workflowID, name interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "PresentVersion", reflect.TypeOf((*MockStore)(nil).PresentVersion), ctx, workflowID, name)
+}
+
 // RecordOutput mocks base method.
 func (m *MockStore) RecordOutput(ctx context.Context, taskID uint64, data string, now time.Time) error {
 	m.ctrl.T.Helper()
@@ -244,19 +259,19 @@ func (mr *MockStoreMockRecorder) Workflow(ctx, id interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Workflow", reflect.TypeOf((*MockStore)(nil).Workflow), ctx, id)
 }
 
-// WorkflowByName mocks base method.
-func (m *MockStore) WorkflowByName(ctx context.Context, name string) (dao.Workflow, error) {
+// WorkflowVersion mocks base method.
+func (m *MockStore) WorkflowVersion(ctx context.Context, id uint64) (dao.WorkflowVersion, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "WorkflowByName", ctx, name)
-	ret0, _ := ret[0].(dao.Workflow)
+	ret := m.ctrl.Call(m, "WorkflowVersion", ctx, id)
+	ret0, _ := ret[0].(dao.WorkflowVersion)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
-// WorkflowByName indicates an expected call of WorkflowByName.
-func (mr *MockStoreMockRecorder) WorkflowByName(ctx, name interface{}) *gomock.Call {
+// WorkflowVersion indicates an expected call of WorkflowVersion.
+func (mr *MockStoreMockRecorder) WorkflowVersion(ctx, id interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "WorkflowByName", reflect.TypeOf((*MockStore)(nil).WorkflowByName), ctx, name)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "WorkflowVersion", reflect.TypeOf((*MockStore)(nil).WorkflowVersion), ctx, id)
 }
 
 // Workflows mocks base method.
@@ -313,6 +328,21 @@ func (mr *MockWorkflowStoreMockRecorder) ApplyWorkflow(ctx, name, definition, us
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ApplyWorkflow", reflect.TypeOf((*MockWorkflowStore)(nil).ApplyWorkflow), ctx, name, definition, userID, now)
 }
 
+// PresentVersion mocks base method.
+func (m *MockWorkflowStore) PresentVersion(ctx context.Context, workflowID uint64, name string) (dao.PresentVersion, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "PresentVersion", ctx, workflowID, name)
+	ret0, _ := ret[0].(dao.PresentVersion)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// PresentVersion indicates an expected call of PresentVersion.
+func (mr *MockWorkflowStoreMockRecorder) PresentVersion(ctx, workflowID, name interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "PresentVersion", reflect.TypeOf((*MockWorkflowStore)(nil).PresentVersion), ctx, workflowID, name)
+}
+
 // Workflow mocks base method.
 func (m *MockWorkflowStore) Workflow(ctx context.Context, id uint64) (dao.Workflow, error) {
 	m.ctrl.T.Helper()
@@ -328,19 +358,19 @@ func (mr *MockWorkflowStoreMockRecorder) Workflow(ctx, id interface{}) *gomock.C
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Workflow", reflect.TypeOf((*MockWorkflowStore)(nil).Workflow), ctx, id)
 }
 
-// WorkflowByName mocks base method.
-func (m *MockWorkflowStore) WorkflowByName(ctx context.Context, name string) (dao.Workflow, error) {
+// WorkflowVersion mocks base method.
+func (m *MockWorkflowStore) WorkflowVersion(ctx context.Context, id uint64) (dao.WorkflowVersion, error) {
 	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "WorkflowByName", ctx, name)
-	ret0, _ := ret[0].(dao.Workflow)
+	ret := m.ctrl.Call(m, "WorkflowVersion", ctx, id)
+	ret0, _ := ret[0].(dao.WorkflowVersion)
 	ret1, _ := ret[1].(error)
 	return ret0, ret1
 }
 
-// WorkflowByName indicates an expected call of WorkflowByName.
-func (mr *MockWorkflowStoreMockRecorder) WorkflowByName(ctx, name interface{}) *gomock.Call {
+// WorkflowVersion indicates an expected call of WorkflowVersion.
+func (mr *MockWorkflowStoreMockRecorder) WorkflowVersion(ctx, id interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "WorkflowByName", reflect.TypeOf((*MockWorkflowStore)(nil).WorkflowByName), ctx, name)
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "WorkflowVersion", reflect.TypeOf((*MockWorkflowStore)(nil).WorkflowVersion), ctx, id)
 }
 
 // Workflows mocks base method.

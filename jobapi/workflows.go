@@ -48,9 +48,13 @@ func (s *Server) ListWorkflows(ctx context.Context, req *pb.ListWorkflowsRequest
 
 // GetWorkflow returns a workflow with its present definition.
 func (s *Server) GetWorkflow(ctx context.Context, req *pb.GetWorkflowRequest) (*pb.Workflow, error) {
-	w, err := s.workflow(ctx, req.GetId(), req.GetName())
+	p, err := s.present(ctx, workflowKey{req.GetId(), req.GetName()})
 	if err != nil {
 		return nil, err
+	}
+	w, err := s.store.Workflow(ctx, p.WorkflowID)
+	if err != nil {
+		return nil, named(err, "workflow %d", p.WorkflowID)
 	}
 	return workflowToProto(w), nil
 }
