@@ -44,7 +44,9 @@ func (s *Server) newOutputs() *batcher[struct{}, dao.TaskOutput, bool] {
 }
 
 // isRefused says that the database has written nothing, because of what it was given.
-func isRefused(err error) bool { return errors.Is(err, dao.ErrRefused) }
+func isRefused(err error) bool {
+	return errors.Is(err, dao.ErrRefused) || errors.Is(err, dao.ErrDuplicate)
+}
 
 // writing runs write, for the calls of several clients: it has the time of one, and goes
 // on when one of them has left.
