@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
 
@@ -43,9 +44,16 @@ func collectLess() {
 	debug.SetMemoryLimit(512 << 20)
 }
 
-// serveJobapi runs jobapi once the database is there.
+// serveJobapi runs jobapi, which refuses calls until the database is there.
 func serveJobapi(ctx context.Context, s setting.Settings, ready *readiness, log *slog.Logger) error {
+	lis, err := listen(ctx, "jobapi.port", s.Jobapi.BindAddress, s.Jobapi.Port)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lis.Close() }() // Serve does, if it comes to that
+	stopRefusing := jobapi.Refuse(lis.(*net.TCPListener))
 	store, common, done, err := openStore(ctx, s, ready, log)
+	stopRefusing()
 	if err != nil {
 		return err
 	}
@@ -59,10 +67,6 @@ func serveJobapi(ctx context.Context, s setting.Settings, ready *readiness, log 
 	waker := newWaker(s, store, log)
 	defer waker.Stop()
 	server, err := newJobapiServer(s, common, store, logs, waker, log)
-	if err != nil {
-		return err
-	}
-	lis, err := listen(ctx, "jobapi.port", s.Jobapi.BindAddress, s.Jobapi.Port)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,15 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/jobnetes/jobnetes/db"
+	pb "github.com/jobnetes/jobnetes/proto"
 	"github.com/jobnetes/jobnetes/reach"
 	"github.com/jobnetes/jobnetes/setting"
 	"github.com/jobnetes/jobnetes/test/machine"
@@ -126,12 +133,13 @@ type waiting struct {
 	*machine.Process
 	t       *testing.T
 	monitor string // address of /readyz and /healthz
+	jobapi  string // jobapi.port
 	log     string // file
 }
 
 // settingsFile writes the settings of a service whose database is behind d; nobody
 // is where the API server should be.
-func settingsFile(t *testing.T, d *door, password string, port int) string {
+func settingsFile(t *testing.T, d *door, password string, port, jobapi int) string {
 	t.Helper()
 	kubeconfig := file(t, "kubeconfig", fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "c",
 		"clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:%d"}}],
@@ -143,7 +151,7 @@ k8s: {config-path: %s}
 manager: {bind-address: 127.0.0.1, metrics-port: %d}
 jobapi: {bind-address: 127.0.0.1, metrics-port: %[6]d, port: %[7]d, password: secret}
 webadmin: {bind-address: 127.0.0.1, port: %[6]d, password: secret}
-`, d.port, d.user, password, d.database, kubeconfig, port, freePort(t)))
+`, d.port, d.user, password, d.database, kubeconfig, port, jobapi))
 }
 
 // startService starts a service.
@@ -153,10 +161,10 @@ func startService(t *testing.T, name string, d *door, password string) *waiting 
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
-	cmd := exec.Command(self, name, "--config", settingsFile(t, d, password, port))
+	port, jobapi := freePort(t), freePort(t)
+	cmd := exec.Command(self, name, "--config", settingsFile(t, d, password, port, jobapi))
 	cmd.Env = append(os.Environ(), asCommand+"=1")
-	w := &waiting{t: t, monitor: fmt.Sprintf("http://127.0.0.1:%d", port), log: filepath.Join(t.TempDir(), "log")}
+	w := &waiting{t: t, monitor: fmt.Sprintf("http://127.0.0.1:%d", port), jobapi: fmt.Sprintf("127.0.0.1:%d", jobapi), log: filepath.Join(t.TempDir(), "log")}
 	if w.Process, err = machine.Start(cmd, w.log); err != nil {
 		t.Fatal(err)
 	}
@@ -227,6 +235,38 @@ func (w *waiting) await(path string, want int, parts ...string) {
 	}
 }
 
+// connect connects to jobapi.
+func (w *waiting) connect() *grpc.ClientConn {
+	w.t.Helper()
+	conn, err := grpc.NewClient(w.jobapi, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// awaitHealth waits until jobapi says so of itself.
+func (w *waiting) awaitHealth(want healthpb.HealthCheckResponse_ServingStatus) {
+	w.t.Helper()
+	health := healthpb.NewHealthClient(w.connect())
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		res, err := health.Check(w.t.Context(), &healthpb.HealthCheckRequest{})
+		if err == nil && res.GetStatus() == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("health is %v, %v; want %v", res, err, want)
+		}
+	}
+}
+
+func (w *waiting) listWorkflows() error {
+	ctx := metadata.AppendToOutgoingContext(w.t.Context(), "username", "jobnetesadmin", "password", "secret")
+	_, err := pb.NewJobapiClient(w.connect()).ListWorkflows(ctx, &pb.ListWorkflowsRequest{})
+	return err
+}
+
 // Services that are started before their database wait for it, say so, and work
 // once it is there; what goes away later is said as well.
 func TestServicesWaitForTheirDatabase(t *testing.T) {
@@ -254,10 +294,22 @@ func TestServicesWaitForTheirDatabase(t *testing.T) {
 			if name == "webadmin" {
 				w.await("/", http.StatusServiceUnavailable, "waits for its database")
 			}
+			if name == "jobapi" {
+				w.awaitHealth(healthpb.HealthCheckResponse_NOT_SERVING)
+				if err := w.listWorkflows(); status.Code(err) != codes.Unavailable {
+					t.Errorf("a call gives %v, want Unavailable", err)
+				}
+			}
 			d.open()
 			w.await("/readyz", tc.then, tc.parts...)
 			if name == "webadmin" {
 				w.await("/", http.StatusUnauthorized)
+			}
+			if name == "jobapi" {
+				w.awaitHealth(healthpb.HealthCheckResponse_SERVING)
+				if err := w.listWorkflows(); err != nil {
+					t.Errorf("once the database is there, a call gives %v", err)
+				}
 			}
 			if log := w.said(); strings.Count(log, "the database is away: waiting for it") != 1 || strings.Count(log, "the database answers") != 1 {
 				t.Errorf("want one line for the wait, and one for its end:\n%s", log)
