@@ -77,6 +77,7 @@ type Manager struct {
 	BindAddress                string        `mapstructure:"bind-address"`
 	MetricsPort                int           `mapstructure:"metrics-port"`
 	AdvertiseAddress           string        `mapstructure:"advertise-address"`
+	Pprof                      bool          `mapstructure:"pprof"`
 }
 
 // Jobapi is jobapi.*.
@@ -89,6 +90,7 @@ type Jobapi struct {
 	MaxInput    int    `mapstructure:"max-input-bytes"`
 	MaxOutput   int    `mapstructure:"max-output-bytes"`
 	MetricsPort int    `mapstructure:"metrics-port"`
+	Pprof       bool   `mapstructure:"pprof"`
 }
 
 // Webadmin is webadmin.*.

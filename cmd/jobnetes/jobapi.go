@@ -27,7 +27,7 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 	ready := newReadiness()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return serveMonitor(ctx, "jobapi.metrics-port", s.Jobapi.BindAddress, s.Jobapi.MetricsPort, newMonitor(ready), log)
+		return serveMonitor(ctx, "jobapi.metrics-port", s.Jobapi.BindAddress, s.Jobapi.MetricsPort, newMonitor(ready, s.Jobapi.Pprof), log)
 	})
 	g.Go(func() error { return serveJobapi(ctx, s, ready, log) })
 	return g.Wait()

@@ -22,7 +22,7 @@ func runManager(ctx context.Context, s setting.Settings, log *slog.Logger) error
 		return err
 	}
 	ready, woken := newReadiness(), &wakeable{}
-	mux := newMonitor(ready)
+	mux := newMonitor(ready, s.Manager.Pprof)
 	wake.Handle(mux, woken)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"slices"
 	"sync"
 	"time"
@@ -14,11 +15,19 @@ import (
 	"github.com/jobnetes/jobnetes/reach"
 )
 
-// newMonitor has /metrics, and what readiness does.
-func newMonitor(ready *readiness) *http.ServeMux {
+// newMonitor has /metrics, what readiness does and, if profiled says so, /debug/pprof.
+func newMonitor(ready *readiness, profiled bool) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.Handler())
 	ready.handle(mux)
+	if profiled {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // goroutines, heap, and so on, by name, too
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 
