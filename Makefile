@@ -73,10 +73,14 @@ chaos: ## run the services through crashes, outages and upgrades: MINUTES=n of f
 	if [ -f test/out/chaos.json ]; then cat test/out/chaos.json; fi; exit $$status
 
 .PHONY: bench
-bench: build ## measure jobnetes beside the floor of this machine: SCENARIO=a,b (default: all), SIZE=n of the largest
-	@mkdir -p bench/out && rm -f bench/out/table.txt
-	@status=0; JOBNETES_TEST_ALL=1 SCENARIO='$(or $(SCENARIO),all)' SIZE='$(SIZE)' $(GO) test -count=1 -timeout 24h -v -run TestBench ./bench >&2 || status=$$?; \
+bench: build ## measure jobnetes beside the floor of this machine: SCENARIO=a,b (default: all), SIZE=n of the largest, PROFILE=1
+	@mkdir -p bench/out && rm -f bench/out/table.txt && rm -rf $(if $(PROFILE),bench/out/profiles)
+	@status=0; JOBNETES_TEST_ALL=1 SCENARIO='$(or $(SCENARIO),all)' SIZE='$(SIZE)' PROFILE='$(PROFILE)' $(GO) test -count=1 -timeout 24h -v -run TestBench ./bench >&2 || status=$$?; \
 	if [ -f bench/out/table.txt ]; then cat bench/out/table.txt; fi; exit $$status
+
+.PHONY: bench-docs
+bench-docs: ## put the figures of bench/out/results.json into docs/performance.md
+	DOCS=1 $(GO) test -count=1 -run TestDocs ./bench
 
 .PHONY: lint
 lint: ## check style, import directions, and that generated code is up to date

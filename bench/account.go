@@ -54,6 +54,9 @@ const (
 	pingVerb  = "ping"
 )
 
+// allVerbs are those that an account's requests are counted by.
+func allVerbs() []string { return append([]string{watchVerb, pingVerb}, verbs...) }
+
 // newAccount makes an account that may do everything in a namespace.
 func newAccount(t *testing.T, c *cluster.Cluster, namespace, name, dir string) account {
 	t.Helper()
@@ -81,7 +84,7 @@ func newAccount(t *testing.T, c *cluster.Cluster, namespace, name, dir string) a
 	if err := a.connect(c.Config(), token.Status.Token); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.count(ctx, c.Client, namespace); err != nil {
+	if err := a.count(ctx, t, c.Client, namespace); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -101,12 +104,18 @@ func (a *account) connect(admin *rest.Config, token string) error {
 }
 
 // count has the API server count the requests of the account, from now on.
-func (a *account) count(ctx context.Context, client kubernetes.Interface, namespace string) error {
-	for _, verb := range append([]string{watchVerb, pingVerb}, verbs...) {
-		_, err := client.FlowcontrolV1().FlowSchemas().Create(ctx, a.flowSchema(namespace, verb), metav1.CreateOptions{})
-		if err != nil {
+func (a *account) count(ctx context.Context, t *testing.T, client kubernetes.Interface, namespace string) error {
+	schemas := client.FlowcontrolV1().FlowSchemas()
+	for _, verb := range allVerbs() {
+		schema := a.flowSchema(namespace, verb)
+		if _, err := schemas.Create(ctx, schema, metav1.CreateOptions{}); err != nil {
 			return fmt.Errorf("have requests counted: %w", err)
 		}
+		t.Cleanup(func() { // the cluster may be one that stays
+			if err := schemas.Delete(context.WithoutCancel(ctx), schema.Name, metav1.DeleteOptions{}); err != nil {
+				t.Logf("delete FlowSchema %s: %v", schema.Name, err)
+			}
+		})
 	}
 	own, err := kubernetes.NewForConfig(a.config)
 	if err != nil {
@@ -116,7 +125,7 @@ func (a *account) count(ctx context.Context, client kubernetes.Interface, namesp
 		if _, err := own.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{}); err != nil {
 			return false, nil //nolint:nilerr // the right to it is not there yet
 		}
-		seen, err := requests(ctx, client)
+		seen, err := requests(ctx, client, dispatched, "")
 		return seen[a.name+"-list"] > 0, err
 	})
 }
@@ -149,26 +158,36 @@ func (a *account) flowSchema(namespace, verb string) *flowcontrolv1.FlowSchema {
 // and the verb.
 const schemaPrefix = "bench-"
 
-var dispatched = regexp.MustCompile(`(?m)^apiserver_flowcontrol_dispatched_requests_total\{flow_schema="` + schemaPrefix + `([a-z-]+)".*\} (\S+)$`)
+// The API server's counters of requests by FlowSchema.
+const (
+	dispatched = "apiserver_flowcontrol_dispatched_requests_total" // were taken up
+	rejected   = "apiserver_flowcontrol_rejected_requests_total"   // were answered with 429
+)
 
-// requests gives how many requests the API server has taken up, by account and
-// verb, as in "ours-create".
-func requests(ctx context.Context, client kubernetes.Interface) (map[string]float64, error) {
+// counted is a line of the API server's metrics that counts requests of an account.
+var counted = regexp.MustCompile(`(?m)^([a-z_]+)\{flow_schema="` + schemaPrefix + `([a-z-]+)",priority_level="([a-z-]+)".*\} (\S+)$`)
+
+// requests gives how many requests the API server has taken up, or rejected, by
+// account and verb, as in "ours-create": of one priority level, or with none of all.
+func requests(ctx context.Context, client kubernetes.Interface, counter, level string) (map[string]float64, error) {
 	text, err := client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's metrics: %w", err)
 	}
-	return parseRequests(string(text))
+	return parseRequests(string(text), counter, level)
 }
 
-func parseRequests(metrics string) (map[string]float64, error) {
+func parseRequests(metrics, counter, level string) (map[string]float64, error) {
 	counts := map[string]float64{}
-	for _, match := range dispatched.FindAllStringSubmatch(metrics, -1) {
-		count, err := strconv.ParseFloat(match[2], 64)
+	for _, match := range counted.FindAllStringSubmatch(metrics, -1) {
+		if match[1] != counter || level != "" && match[3] != level {
+			continue
+		}
+		count, err := strconv.ParseFloat(match[4], 64)
 		if err != nil {
 			return nil, fmt.Errorf("read the API server's metrics: %w", err)
 		}
-		counts[match[1]] += count
+		counts[match[2]] += count
 	}
 	return counts, nil
 }

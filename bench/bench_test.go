@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/jobnetes/jobnetes/test/machine"
 )
@@ -42,11 +43,33 @@ func TestBench(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			b := &bench{scenario: s.name, size: size}
 			s.measure(t, b)
+			for i := range b.results {
+				b.results[i].At = time.Now().UTC().Truncate(time.Second)
+			}
 			results = append(results, b.results...)
 			keep(t, b, root, out)
 		})
 	}
 	if err := writeTable(table, results); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDocs puts the figures of bench/out/results.json into docs/performance.md, as
+// `make bench-docs` asks for. It measures nothing.
+func TestDocs(t *testing.T) {
+	if os.Getenv("DOCS") == "" {
+		t.Skip("writes documentation, and tests nothing: run `make bench-docs`")
+	}
+	root, err := machine.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := readFile(filepath.Join(root, "bench", "out", "results.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := document(filepath.Join(root, "docs"), results); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"database/sql"
+	"log/slog"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -37,6 +39,9 @@ func measureChain(t *testing.T, b *bench) {
 		t.Fatal(err)
 	}
 	b.add(work, "time", "s", r.ours, r.floor)
+	if err := b.addByComplete(ctx, w, work, steps, r.ours); err != nil {
+		t.Fatal(err)
+	}
 	oursChains, err := w.jobsOf(ctx, oursIDs)
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +51,18 @@ func measureChain(t *testing.T, b *bench) {
 	if err := b.addCosts(work, w, r); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// addByComplete adds our times once more, beside that of a loop that waits for each
+// Job's Complete.
+func (b *bench) addByComplete(ctx context.Context, w *world, work string, steps int, ours sample) error {
+	took, err := timed(func(ctx context.Context) error { return w.floor.chainByComplete(ctx, steps) })(ctx)
+	if err != nil {
+		return err
+	}
+	slog.InfoContext(ctx, "measured", "work", work, "side", "floor by Complete", "seconds", took)
+	b.add(work, "time, the floor by Complete", "s", ours, only(took))
+	return w.pods.settle(ctx)
 }
 
 // jobsOf gives the names of the Jobs of executions, in the order of their tasks.
@@ -68,12 +85,12 @@ func (w *world) jobsOf(ctx context.Context, executions []uint64) ([][]string, er
 	return all, nil
 }
 
-// created gives when the request to create each Job came in.
+// created gives when the request that created each Job came in.
 func (w *world) created() map[string]time.Time {
 	w.t.Helper()
 	at := map[string]time.Time{}
 	for _, write := range w.cluster.JobWrites(w.t, w.namespace) {
-		if _, again := at[write.Name]; !again && write.Verb == "create" {
+		if _, again := at[write.Name]; !again && write.Verb == "create" && write.Code < http.StatusMultipleChoices {
 			at[write.Name] = write.At
 		}
 	}

@@ -22,7 +22,7 @@ const afterwards = 2 * time.Second
 // managers, jobapi and MariaDB.
 func (w *world) read(ctx context.Context) (counters, error) {
 	var c counters
-	counts, err := requests(ctx, w.cluster.Client)
+	counts, err := requests(ctx, w.cluster.Client, dispatched, "")
 	if err != nil {
 		return c, err
 	}

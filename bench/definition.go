@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -31,6 +32,20 @@ func suspendedJob() *batchv1.Job {
 	return job
 }
 
+// nodeImage is an image that every real node of test/cluster has.
+const nodeImage = "localhost/busybox:1"
+
+// nodeJob is the Job of every task on the real node, where it runs for real.
+func nodeJob() *batchv1.Job {
+	return &batchv1.Job{Spec: batchv1.JobSpec{
+		BackoffLimit: new(int32(0)),
+		Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever,
+			Containers:    []corev1.Container{{Name: "main", Image: nodeImage, Command: []string{"true"}}},
+		}},
+	}}
+}
+
 // task is the definition of a task, or of a workflow.
 type task map[string]any
 
@@ -39,10 +54,12 @@ func jobTask(name string, job *batchv1.Job) task {
 }
 
 // chain defines a workflow of so many tasks one after the other.
-func chain(name string, steps int) []byte {
+func chain(name string, steps int) []byte { return chainOf(name, steps, simulatedJob()) }
+
+func chainOf(name string, steps int, job *batchv1.Job) []byte {
 	tasks := make([]task, steps)
 	for i := range tasks {
-		tasks[i] = jobTask(fmt.Sprint("step", i), simulatedJob())
+		tasks[i] = jobTask(fmt.Sprint("step", i), job)
 		if i+1 < steps {
 			tasks[i]["next"] = fmt.Sprint("step", i+1)
 		}
@@ -50,19 +67,40 @@ func chain(name string, steps int) []byte {
 	return definition(name, tasks)
 }
 
-// fan defines a workflow of so many tasks at once.
+// fan defines a workflow of so many tasks at once. It is YAML, in which the first task
+// says what the Job is, and the others say that theirs is the same: written out ten
+// thousand times it would be larger than a definition may be.
 func fan(name string, count int, job *batchv1.Job) []byte {
-	sets := make([][]task, count)
-	for i := range sets {
-		sets[i] = []task{jobTask(fmt.Sprint("item", i), job)}
+	var text bytes.Buffer
+	_, _ = fmt.Fprintf(&text, "name: %s\ntasks:\n- name: all\n  type: parallel\n  task-sets:\n", name)
+	said := "&job " + string(toJSON(map[string]any{"spec": job.Spec}))
+	for i := range count {
+		_, _ = fmt.Fprintf(&text, "  - [{name: item%d, type: kube-job, job: %s }]\n", i, said)
+		said = "*job"
 	}
-	return definition(name, []task{{"name": "all", "type": "parallel", "task-sets": sets}})
+	return text.Bytes()
 }
 
-func definition(name string, tasks []task) []byte {
-	text, err := json.Marshal(task{"name": name, "tasks": tasks})
+// indexed defines a workflow of one task that is one Indexed Job of so many indexes.
+func indexed(name string, count int) []byte {
+	job := simulatedJob()
+	job.Spec.Completions, job.Spec.Parallelism = new(int32(count)), new(int32(min(count, indexesAtOnce)))
+	all := jobTask("all", job)
+	all["indexed"] = true
+	return definition(name, []task{all})
+}
+
+// indexesAtOnce bounds the pods of an Indexed Job that run at once.
+const indexesAtOnce = 1000
+
+func definition(name string, tasks []task) []byte { return toJSON(task{"name": name, "tasks": tasks}) }
+
+// toJSON panics if v cannot be written as JSON, and that cannot be: what the functions
+// above make of Jobs has texts, numbers and lists alone.
+func toJSON(v any) []byte {
+	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // it is all texts and Jobs
+		panic(err)
 	}
 	return text
 }

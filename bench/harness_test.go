@@ -198,16 +198,33 @@ func TestProcess(t *testing.T) {
 
 func TestParseRequests(t *testing.T) {
 	t.Parallel()
-	got, err := parseRequests(`# HELP apiserver_flowcontrol_dispatched_requests_total [BETA] Number of requests executed
+	metrics := `# HELP apiserver_flowcontrol_dispatched_requests_total [BETA] Number of requests executed
 apiserver_flowcontrol_dispatched_requests_total{flow_schema="bench-ours-create",priority_level="workload-low"} 12
+apiserver_flowcontrol_dispatched_requests_total{flow_schema="bench-ours-create",priority_level="bench-tight"} 5
 apiserver_flowcontrol_dispatched_requests_total{flow_schema="bench-ours-watch",priority_level="workload-low"} 1e+06
 apiserver_flowcontrol_dispatched_requests_total{flow_schema="service-accounts",priority_level="workload-low"} 7
-`)
-	if err != nil {
-		t.Fatal(err)
+apiserver_flowcontrol_rejected_requests_total{flow_schema="bench-ours-create",priority_level="bench-tight",reason="queue-full"} 3
+apiserver_flowcontrol_rejected_requests_total{flow_schema="bench-ours-create",priority_level="bench-tight",reason="time-out"} 1
+`
+	cases := map[string]struct {
+		counter, level string
+		want           map[string]float64
+	}{
+		"taken up":                 {dispatched, "", map[string]float64{"ours-create": 17, "ours-watch": 1e6}},
+		"taken up by one level":    {dispatched, "bench-tight", map[string]float64{"ours-create": 5}},
+		"rejected, for any reason": {rejected, "", map[string]float64{"ours-create": 4}},
 	}
-	if diff := cmp.Diff(map[string]float64{"ours-create": 12, "ours-watch": 1e6}, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := parseRequests(metrics, tc.counter, tc.level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -252,9 +269,71 @@ func TestGapsAreFromOneStepToTheNext(t *testing.T) {
 
 func TestDefinitionsAreValid(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string][]byte{"chain": chain("chain", 3), "fan": fan("fan", 3, suspendedJob())} {
+	for name, text := range map[string][]byte{"chain": chain("chain", 3), "node": chainOf("node", 3, nodeJob()), "fan": fan("fan", 10_000, suspendedJob())} {
 		if _, err := schema.Parse(text); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestDocumentWritesWhatIsBetweenItsMarks(t *testing.T) {
+	t.Parallel()
+	docs := t.TempDir()
+	file := filepath.Join(docs, "performance.md")
+	if err := os.WriteFile(file, []byte("before\n"+figuresBegin+"old\n"+figuresEnd+"after\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(docs, "images"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(docs, "images", "bench-growth.svg"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{scenario: "growth"}
+	b.add("fan-out of 100", "time", "s", only(2), only(1))
+	b.add("fan-out of 100", requestsPerTask, "requests", only(1), nil)
+	b.results[0].At = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for range 2 { // the second time, in place of the first
+		if err := document(docs, b.results); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "before\n" + figuresBegin + "\nMeasured on " + processor() + ".\n\n`growth`, 2026-01-02:\n\n" +
+		"| work | metric | ours | floor | ratio | runs | requests/task |\n| --- | --- | --- | --- | --- | --- | --- |\n" +
+		"| fan-out of 100 | time, s | 2.00 | 1.00 | 2.00 | 1 | 1.00 |\n\n![growth](images/bench-growth.svg)\n\n" + figuresEnd + "after\n"
+	if diff := cmp.Diff(want, string(text)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if err := os.WriteFile(file, []byte("no marks"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := document(docs, b.results); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("got error %v, want one that names the file", err)
+	}
+}
+
+func TestNeighbourSampleWithin(t *testing.T) {
+	t.Parallel()
+	at := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
+	s := neighbourSample{asked: []neighbourRequest{
+		{at: at(1), took: time.Millisecond},
+		{at: at(10), took: 2 * time.Millisecond},
+		{at: at(20), refused: true},
+		{at: at(30), took: 4 * time.Millisecond},
+		{at: at(31), refused: true},
+	}}
+	got := s.within(at(10), at(30))
+	if diff := cmp.Diff(sample{2, 4}, got.took); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(only(100./3), got.refused()); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+	if got := s.within(at(100), at(200)).refused(); got != nil {
+		t.Errorf("got %v of no requests, want nothing", got)
 	}
 }

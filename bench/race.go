@@ -8,6 +8,7 @@ import (
 
 // race is the same work done by ours and by the floor, in turn, several times.
 type race struct {
+	work                string
 	tasks               int // of one run
 	ours, floor         sample
 	oursUsed, floorUsed []counters
@@ -16,30 +17,43 @@ type race struct {
 // side does the work once, and gives how long it took, in seconds.
 type side func(ctx context.Context) (seconds float64, err error)
 
-// run has both sides do the work so many times. The floor is first, then ours, so
+// race has both sides do the work so many times. The floor is first, then ours, so
 // that whatever drifts falls on both.
 func (w *world) race(ctx context.Context, work string, tasks, runs int, ours, floor side) (race, error) {
-	r := race{tasks: tasks}
+	r := race{work: work, tasks: tasks}
 	for n := range runs {
-		for _, s := range []struct {
-			name string
-			run  side
-			took *sample
-			used *[]counters
-		}{{"floor", floor, &r.floor, &r.floorUsed}, {"ours", ours, &r.ours, &r.oursUsed}} {
-			var took float64
-			used, err := w.during(ctx, func() (err error) {
-				took, err = s.run(ctx)
-				return err
-			})
-			if err != nil {
-				return r, err
-			}
-			slog.InfoContext(ctx, "measured", "work", work, "side", s.name, "run", n+1, "of", runs, "seconds", took, "requests", used.byVerb)
-			*s.took, *s.used = append(*s.took, took), append(*s.used, used)
+		slog.InfoContext(ctx, "measures", "work", work, "run", n+1, "of", runs)
+		if err := w.run(ctx, "floor", floor, &r.floor, &r.floorUsed); err != nil {
+			return r, err
+		}
+		if err := w.run(ctx, "ours", ours, &r.ours, &r.oursUsed); err != nil {
+			return r, err
 		}
 	}
 	return r, nil
+}
+
+// alone has ours do work once, without a floor.
+func (w *world) alone(ctx context.Context, work string, tasks int, ours side) (race, error) {
+	r := race{work: work, tasks: tasks}
+	slog.InfoContext(ctx, "measures", "work", work)
+	err := w.run(ctx, "ours", ours, &r.ours, &r.oursUsed)
+	return r, err
+}
+
+// run has a side do the work once more.
+func (w *world) run(ctx context.Context, name string, do side, took *sample, used *[]counters) error {
+	var seconds float64
+	c, err := w.during(ctx, func() (err error) {
+		seconds, err = do(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	slog.InfoContext(ctx, "measured", "side", name, "seconds", seconds, "requests", c.byVerb)
+	*took, *used = append(*took, seconds), append(*used, c)
+	return nil
 }
 
 // executing is the side of ours that runs executions of a workflow at once.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 )
 
 // result is one figure of ours beside the floor's. Either may be missing.
@@ -25,6 +26,8 @@ type result struct {
 	Runs       int         `json:"runs"`
 	OursRange  *[2]float64 `json:"ours_range,omitempty"`
 	FloorRange *[2]float64 `json:"floor_range,omitempty"`
+	// At is when it was measured.
+	At time.Time `json:"at"`
 }
 
 func newResult(scenario, work, metric, unit string, ours, floor sample) result {
@@ -40,15 +43,11 @@ func newResult(scenario, work, metric, unit string, ours, floor sample) result {
 // mergeFile puts the results of scenarios into the file of all results, in place of
 // those that it has of the same scenarios.
 func mergeFile(file string, results []result) error {
-	var old []result
-	text, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(text, &old)
-	}
+	old, err := readFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read the results so far: %w: remove the file %s to begin anew", err, file)
+		return fmt.Errorf("%w: remove the file to begin anew", err)
 	}
-	text, err = json.MarshalIndent(merge(old, results), "", "  ")
+	text, err := json.MarshalIndent(merge(old, results), "", "  ")
 	if err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}
@@ -56,6 +55,19 @@ func mergeFile(file string, results []result) error {
 		return fmt.Errorf("write results: %w", err)
 	}
 	return os.Rename(file+".new", file)
+}
+
+// readFile gives the results that a file has.
+func readFile(file string) ([]result, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the results so far: %w", err)
+	}
+	var results []result
+	if err := json.Unmarshal(text, &results); err != nil {
+		return nil, fmt.Errorf("read the results so far: %s: %w", file, err)
+	}
+	return results, nil
 }
 
 // merge gives the results with those of old whose scenarios they do not have, in

@@ -16,11 +16,15 @@ type scenario struct {
 // scenarios are all there are, in the order of the table.
 var scenarios = []scenario{
 	{"chain", measureChain},
+	{"node", measureNode},
 	{"burst", measureBurst},
 	{"fanout", measureFanout},
 	{"growth", measureGrowth},
+	{"indexed", measureIndexed},
+	{"throttle", measureThrottle},
 	{"backlog", measureBacklog},
 	{"start", measureStart},
+	{"pages", measurePages},
 	{"scaling", measureScaling},
 	{"idle", measureIdle},
 	{"memory", measureMemory},

@@ -17,12 +17,13 @@ import (
 
 // The services.
 const (
-	manager = "manager"
-	jobapi  = "jobapi"
+	manager  = "manager"
+	jobapi   = "jobapi"
+	webadmin = "webadmin"
 )
 
 // ready is what a service logs when it is there.
-var ready = map[string]string{manager: "manager started", jobapi: "jobapi listens"}
+var ready = map[string]string{manager: "manager started", jobapi: "jobapi listens", webadmin: "webadmin listens"}
 
 // patience is how long a service may take to start or to end.
 const patience = time.Minute
@@ -32,7 +33,7 @@ type service struct {
 	*machine.Process
 	kind string
 	log  string
-	port string // of gRPC or, of a manager, none
+	port string // of gRPC or of pages; of a manager, none
 }
 
 // startService starts a service on a database and, unless it is nil, a cluster. It
@@ -51,9 +52,14 @@ func startService(t *testing.T, kind, dir string, settings []string) *service {
 	s.log = filepath.Join(dir, fmt.Sprintf("%s-%s.log", kind, s.port))
 	cmd := exec.Command(binary(t), kind)
 	key := "JOBNETES_" + strings.ToUpper(kind)
+	if profiled(kind) {
+		settings = slices.Concat(settings, []string{key + "_PPROF=true"})
+		defer func() { s.keepProfiles(t, ports[1]) }()
+	}
 	cmd.Env = slices.Concat(settings, []string{
 		key + "_BIND_ADDRESS=127.0.0.1", key + "_METRICS_PORT=" + ports[1],
 		"JOBNETES_JOBAPI_PORT=" + s.port, "JOBNETES_JOBAPI_USERNAME=" + username, "JOBNETES_JOBAPI_PASSWORD=" + password,
+		"JOBNETES_WEBADMIN_PORT=" + s.port, "JOBNETES_WEBADMIN_USERNAME=" + username, "JOBNETES_WEBADMIN_PASSWORD=" + password,
 	})
 	var err error
 	if s.Process, err = machine.Start(cmd, s.log); err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -19,45 +20,56 @@ const (
 
 var costs = []string{requestsPerTask, statementsPerTask, commitsPerTask, cpuSeconds, memoryPeak}
 
-// writeTable writes the results as a table: a row for each figure, and what the work
-// costs in the first row of that work.
+// columns are the table's.
+var columns = []string{"scenario", "work", "metric", "ours", "floor", "ratio", "runs", "requests/task", "statements/task", "commits/task", "CPU s", "memory MiB"}
+
+// writeTable writes the results as a table for terminals.
 func writeTable(to io.Writer, results []result) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "scenario\twork\tmetric\tours\tfloor\tratio\truns\trequests/task\tstatements/task\tcommits/task\tCPU s\tmemory MiB")
+	for _, row := range append([][]string{columns}, tableRows(results)...) {
+		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+// tableRows gives a row for each figure, with what the work costs in the first row of
+// that work.
+func tableRows(results []result) [][]string {
+	var rows [][]string
 	last := ""
 	for _, r := range results {
 		if slices.Contains(costs, r.Metric) {
 			continue
 		}
-		scenario, work, cost := "", "", ""
+		scenario, work, cost := "", "", make([]string, len(costs))
 		if key := r.Scenario + "\n" + r.Work; key != last {
 			last = key
-			scenario, work, cost = r.Scenario, r.Work, costColumns(results, r)
+			scenario, work, cost = r.Scenario, r.Work, costCells(results, r)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s, %s\t%s\t%s\t%s\t%d%s\n", scenario, work, r.Metric, r.Unit,
-			cell(r.Ours, r.OursRange), cell(r.Floor, r.FloorRange), cell(r.Ratio, nil), r.Runs, cost)
+		rows = append(rows, append([]string{
+			scenario, work, r.Metric + ", " + r.Unit, cell(r.Ours, r.OursRange), cell(r.Floor, r.FloorRange), cell(r.Ratio, nil), strconv.Itoa(r.Runs),
+		}, cost...))
 	}
-	return w.Flush()
+	return rows
 }
 
-// costColumns gives what the work of r costs, as the ends of a row. Beside it, in
-// brackets, is the floor's, where it is known.
-func costColumns(results []result, r result) string {
-	columns := ""
-	for _, metric := range costs {
-		columns += "\t"
+// costCells gives what the work of r costs, as the cells that end a row. Beside it,
+// in brackets, is the floor's, where it is known.
+func costCells(results []result, r result) []string {
+	cells := make([]string, len(costs))
+	for at, metric := range costs {
 		i := slices.IndexFunc(results, func(c result) bool {
 			return c.Scenario == r.Scenario && c.Work == r.Work && c.Metric == metric
 		})
 		if i < 0 {
 			continue
 		}
-		columns += number(*results[i].Ours)
+		cells[at] = number(*results[i].Ours)
 		if results[i].Floor != nil {
-			columns += " [" + number(*results[i].Floor) + "]"
+			cells[at] += " [" + number(*results[i].Floor) + "]"
 		}
 	}
-	return columns
+	return cells
 }
 
 // cell gives a value, with its range if it has one.

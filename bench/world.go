@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+
 	"github.com/jobnetes/jobnetes/test/cluster"
 )
 
@@ -17,7 +19,8 @@ type world struct {
 	*database
 	t         *testing.T
 	dir       string // of logs
-	cluster   *cluster.Private
+	cluster   *cluster.Cluster
+	real      bool // pods are run by a real node
 	namespace string
 	ours      account
 	pods      *podWatch
@@ -33,19 +36,33 @@ const simulatedNodes = 10
 // scenarioTimeout is when something must be wrong. What is slow should be measured.
 const scenarioTimeout = 3 * time.Hour
 
-// newWorld starts all but managers, and applies workflows.
+// newWorld starts all but managers, and applies workflows. Pods are simulated.
 func newWorld(t *testing.T, workflows ...[]byte) (*world, context.Context) {
 	t.Helper()
+	c := cluster.StartPrivate(t)
+	c.Simulate(t, simulatedNodes, "")
+	return (&world{t: t, cluster: c.Cluster}).begin(simulatedJob, workflows)
+}
+
+// newNodeWorld is newWorld on a real node.
+func newNodeWorld(t *testing.T, workflows ...[]byte) (*world, context.Context) {
+	t.Helper()
+	return (&world{t: t, cluster: cluster.StartNode(t), real: true}).begin(nodeJob, workflows)
+}
+
+// begin starts all but the cluster and managers. The floor creates jobs.
+func (w *world) begin(job func() *batchv1.Job, workflows [][]byte) (*world, context.Context) {
+	t := w.t
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), scenarioTimeout)
-	w := &world{database: newDatabase(t), t: t, dir: t.TempDir(), cluster: cluster.StartPrivate(t)}
 	t.Cleanup(cancel) // of the watch, before the cluster ends
-	w.cluster.Simulate(t, simulatedNodes, "")
+	w.dir, w.database = t.TempDir(), newDatabase(t)
 	w.namespace = w.cluster.Namespace(t)
-	w.ours = newAccount(t, w.cluster.Cluster, w.namespace, oursAccount, w.dir)
-	bare := newAccount(t, w.cluster.Cluster, w.namespace, floorAccount, w.dir)
+	w.ours = newAccount(t, w.cluster, w.namespace, oursAccount, w.dir)
+	bare := newAccount(t, w.cluster, w.namespace, floorAccount, w.dir)
 	w.pods = watchPods(ctx, w.cluster.Client, w.namespace)
 	var err error
-	if w.floor, err = newFloor(bare, w.namespace, w.pods); err != nil {
+	if w.floor, err = newFloor(bare, w.namespace, w.pods, job); err != nil {
 		t.Fatal(err)
 	}
 	w.jobapi = startService(t, jobapi, w.dir, w.settings())
@@ -60,8 +77,11 @@ func newWorld(t *testing.T, workflows ...[]byte) (*world, context.Context) {
 
 // settings gives the environment of services. Simulated pods have no logs to keep.
 func (w *world) settings() []string {
-	return append(w.database.settings(),
-		"JOBNETES_K8S_CONFIG_PATH="+w.ours.kubeconfig, "JOBNETES_K8S_JOB_NAMESPACE="+w.namespace, "JOBNETES_MANAGER_KEPT_LOG_BYTES=0")
+	settings := append(w.database.settings(), "JOBNETES_K8S_CONFIG_PATH="+w.ours.kubeconfig, "JOBNETES_K8S_JOB_NAMESPACE="+w.namespace)
+	if !w.real {
+		settings = append(settings, "JOBNETES_MANAGER_KEPT_LOG_BYTES=0")
+	}
+	return settings
 }
 
 // startManagers starts managers until there are so many.

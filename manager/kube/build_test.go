@@ -42,7 +42,7 @@ spec:
         terminationMessagePath: /tmp/out
 `
 
-func task(t *testing.T) Task {
+func task(t testing.TB) Task {
 	t.Helper()
 	job := &batchv1.Job{}
 	if err := yaml.Unmarshal([]byte(definition), job); err != nil {
