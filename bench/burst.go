@@ -15,7 +15,7 @@ const (
 
 // measureBurst measures throughput: executions that are started at once.
 func measureBurst(t *testing.T, b *bench) {
-	const runs = 3
+	const runs = 2
 	w, ctx := newWorld(t, chain("chain", burstSteps))
 	w.startManagers(1)
 	w.warmUp(ctx, burstSteps)

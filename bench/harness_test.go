@@ -125,7 +125,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := [][]string{
-		{"scenario", "work", "metric", "ours", "floor", "ratio", "runs", "requests/task", "statements/task", "commits/task", "CPU s", "memory MiB"},
+		{"scenario", "work", "metric", "ours", "floor", "ratio", "runs", "requests/task", "statements/task", "commits/task", "CPU s", "cluster's CPU s", "memory MiB"},
 		{"chain", "chain of 10", "time, s", "0.500 (0.400 to 0.700)", "0.250", "2.00", "3", "1.00 [1.00]", "60.0"},
 		{"gap, p50, ms", "2.00", "-", "-", "3"},
 		{"gap, p99, ms", "1234", "-", "-", "3"},

@@ -156,7 +156,7 @@ func timeCalls(ctx context.Context, call func(context.Context) error) (sample, e
 	const (
 		warmUp = 3
 		calls  = 300
-		length = 8 * time.Second
+		length = 4 * time.Second
 	)
 	var took sample
 	began := time.Now()

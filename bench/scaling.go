@@ -11,7 +11,7 @@ import (
 // measureScaling measures the burst on 1, 2 and 4 managers, and how it is spread
 // over them.
 func measureScaling(t *testing.T, b *bench) {
-	const runs = 2
+	const runs = 1
 	w, ctx := newWorld(t, chain("chain", burstSteps))
 	p := plot{
 		file: "bench-scaling.svg", title: burstWork + ": throughput by number of managers", x: "managers", y: "tasks/s",

@@ -15,13 +15,14 @@ const (
 	statementsPerTask = "SQL statements per task"
 	commitsPerTask    = "SQL transactions per task"
 	cpuSeconds        = "CPU"
+	clusterCPU        = "CPU of the cluster"
 	memoryPeak        = "memory of a manager, peak"
 )
 
-var costs = []string{requestsPerTask, statementsPerTask, commitsPerTask, cpuSeconds, memoryPeak}
+var costs = []string{requestsPerTask, statementsPerTask, commitsPerTask, cpuSeconds, clusterCPU, memoryPeak}
 
 // columns are the table's.
-var columns = []string{"scenario", "work", "metric", "ours", "floor", "ratio", "runs", "requests/task", "statements/task", "commits/task", "CPU s", "memory MiB"}
+var columns = []string{"scenario", "work", "metric", "ours", "floor", "ratio", "runs", "requests/task", "statements/task", "commits/task", "CPU s", "cluster's CPU s", "memory MiB"}
 
 // writeTable writes the results as a table for terminals.
 func writeTable(to io.Writer, results []result) error {

@@ -42,6 +42,20 @@ func (c *Cluster) stop() error {
 	return c.folder.Remove()
 }
 
+// Pids gives the processes of a cluster that this process runs itself, by name: etcd,
+// the API server, the controllers and, if nodes are simulated, the scheduler and kwok.
+// Of another cluster there are none.
+func (c *Cluster) Pids() map[string]int {
+	if c.plane == nil {
+		return nil
+	}
+	pids := map[string]int{"etcd": c.plane.etcd.Pid(), "kube-apiserver": c.plane.apiServer.Pid(), "kube-controller-manager": c.plane.controllers.Pid()}
+	if s := c.plane.simulation; s != nil {
+		pids["kube-scheduler"], pids["kwok"] = s.scheduler.Pid(), s.kwok.Pid()
+	}
+	return pids
+}
+
 // Config gives a copy of the settings of Client, for clients that a test makes.
 func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
 
