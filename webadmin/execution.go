@@ -87,7 +87,7 @@ func (s *Server) showExecution(w http.ResponseWriter, r *http.Request) error {
 		Took:              elapsed(e.StartedAt, e.EndedAt, now),
 		Refresh:           newRefresh(r, e.Status.Ended()),
 		Error:             cleanText([]byte(e.ErrorMsg)),
-		Graph:             newGraph(definition),
+		Graph:             s.undrawn.graph(e.WorkflowVersionID, definition),
 		Input:             newValue("Input", e.Input, path+"/input", valueLimit),
 		Output:            newOutput(e.Output, path+"/output", e.Status.Ended(), e.Status == dao.ExecutionSuccess),
 		Events:            events,

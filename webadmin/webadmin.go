@@ -47,6 +47,7 @@ type Server struct {
 	assets    *assets
 	room      *semaphore.Weighted // of logRoom
 	database  *reach.Probe
+	undrawn   undrawn
 }
 
 // requestTimeout bounds the work for one page or one answer of the API, pods and
