@@ -11,7 +11,7 @@ type counters struct {
 	requests, floorRequests float64 // to the API server, by the verbs of work
 	statements, commits     float64
 	cpu, floorCPU           float64            // seconds
-	clusterCPU              float64            // of the control plane, whoever made it work
+	clusterCPU              map[string]float64 // the same of the cluster's processes, whoever made them work
 	byVerb                  map[string]float64 // requests, as the function requests has them
 }
 
@@ -46,12 +46,11 @@ func (w *world) read(ctx context.Context) (counters, error) {
 		}
 		c.cpu += used
 	}
-	for _, pid := range w.cluster.Pids() {
-		used, err := cpu(pid)
-		if err != nil {
+	c.clusterCPU = map[string]float64{}
+	for name, pid := range w.cluster.Pids() {
+		if c.clusterCPU[name], err = cpu(pid); err != nil {
 			return c, err
 		}
-		c.clusterCPU += used
 	}
 	c.floorCPU, err = cpu(os.Getpid())
 	return c, err
@@ -65,14 +64,20 @@ func (after counters) since(before counters) (c counters) {
 	c.commits = after.commits - before.commits
 	c.cpu = after.cpu - before.cpu
 	c.floorCPU = after.floorCPU - before.floorCPU
-	c.clusterCPU = after.clusterCPU - before.clusterCPU
-	c.byVerb = map[string]float64{}
-	for verb, count := range after.byVerb {
-		if more := count - before.byVerb[verb]; more > 0 {
-			c.byVerb[verb] = more
+	c.clusterCPU = moreThan(before.clusterCPU, after.clusterCPU)
+	c.byVerb = moreThan(before.byVerb, after.byVerb)
+	return c
+}
+
+// moreThan gives what has grown, and by how much.
+func moreThan(before, after map[string]float64) map[string]float64 {
+	grown := map[string]float64{}
+	for key, value := range after {
+		if more := value - before[key]; more > 0 {
+			grown[key] = more
 		}
 	}
-	return c
+	return grown
 }
 
 // during gives what was used while do ran, and a little after.
@@ -115,7 +120,12 @@ func (b *bench) addCosts(work string, w *world, r race) error {
 		each(r.oursUsed, func(c counters) float64 { return c.cpu }),
 		each(r.floorUsed, func(c counters) float64 { return c.floorCPU }))
 	if !w.real { // else it is not this machine's alone
-		cluster := func(c counters) float64 { return c.clusterCPU }
+		cluster := func(c counters) (all float64) {
+			for _, used := range c.clusterCPU {
+				all += used
+			}
+			return all
+		}
 		b.add(work, clusterCPU, "s", each(r.oursUsed, cluster), each(r.floorUsed, cluster))
 	}
 	var most float64

@@ -21,7 +21,7 @@ func measureFanout(t *testing.T, b *bench) {
 // SIZE is the largest; those above 1,000 have no floor, which would take minutes more.
 func measureGrowth(t *testing.T, b *bench) {
 	const floorUpTo = 1000 // tasks
-	sizes := b.sizes(10_000, 100, 1000)
+	sizes := b.sizes(3000, 100, 1000, 3000)
 	workflows := [][]byte{chain("chain", 1)}
 	for _, size := range sizes {
 		workflows = append(workflows, fan(fmt.Sprint("fan", size), size, simulatedJob()))

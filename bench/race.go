@@ -51,7 +51,7 @@ func (w *world) run(ctx context.Context, name string, do side, took *sample, use
 	if err != nil {
 		return err
 	}
-	slog.InfoContext(ctx, "measured", "side", name, "seconds", seconds, "requests", c.byVerb)
+	slog.InfoContext(ctx, "measured", "side", name, "seconds", seconds, "requests", c.byVerb, "cluster_cpu", c.clusterCPU)
 	*took, *used = append(*took, seconds), append(*used, c)
 	return nil
 }
