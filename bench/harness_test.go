@@ -269,10 +269,13 @@ func TestGapsAreFromOneStepToTheNext(t *testing.T) {
 
 func TestDefinitionsAreValid(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string][]byte{"chain": chain("chain", 3), "node": chainOf("node", 3, nodeJob()), "fan": fan("fan", 10_000, suspendedJob())} {
+	for name, text := range map[string][]byte{"chain": chain("chain", 3), "node": chainOf("node", 3, nodeJob()), "fan": fan("fan", 30, suspendedJob())} {
 		if _, err := schema.Parse(text); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if size := len(fan("fan", 10_000, simulatedJob())); size > schema.MaxDocumentSize {
+		t.Errorf("10,000 tasks are a document of %d bytes, more than may be", size)
 	}
 }
 
