@@ -26,6 +26,10 @@ func measureBurst(t *testing.T, b *bench) {
 	perSecond := func(seconds float64) float64 { return burstTasks / seconds }
 	b.add(burstWork, "throughput", "tasks/s", r.ours.each(perSecond), r.floor.each(perSecond))
 	b.add(burstWork, "time", "s", r.ours, r.floor)
+	alike := func(f *floor) side { return f.chaining(burstExecutions, burstSteps) }
+	if err := b.addAlike(ctx, w, burstWork, r.ours, alike); err != nil {
+		t.Fatal(err)
+	}
 	if err := b.addCosts(burstWork, w, r); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,11 @@ func measureFanout(t *testing.T, b *bench) {
 	w, ctx := newWorld(t, chain("chain", 1), fan("fan", 500, simulatedJob()))
 	w.startManagers(1)
 	w.warmUp(ctx, 1)
-	if _, err := b.fanOut(ctx, w, "fan", 500, runs); err != nil {
+	r, err := b.fanOut(ctx, w, "fan", 500, runs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.addAlike(ctx, w, "fan-out of 500", r.ours, func(f *floor) side { return f.fanning(500) }); err != nil {
 		t.Fatal(err)
 	}
 }

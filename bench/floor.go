@@ -16,6 +16,7 @@ import (
 // floor is a bare loop on Jobs: create one, wait for its pod's success by a watch,
 // create the next. It keeps nothing.
 type floor struct {
+	name string // begins those of its Jobs
 	jobs batchv1client.JobInterface
 	job  func() *batchv1.Job // of each step
 	pods *podWatch
@@ -27,7 +28,7 @@ func newFloor(a account, namespace string, pods *podWatch, job func() *batchv1.J
 	if err != nil {
 		return nil, err
 	}
-	return &floor{jobs: client.BatchV1().Jobs(namespace), job: job, pods: pods}, nil
+	return &floor{name: "floor", jobs: client.BatchV1().Jobs(namespace), job: job, pods: pods}, nil
 }
 
 // chains runs so many chains at once, of so many Jobs each. It gives the Jobs'
@@ -38,7 +39,7 @@ func (f *floor) chains(ctx context.Context, count, steps int) ([][]string, error
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range count {
 		for step := range steps {
-			chains[i] = append(chains[i], fmt.Sprintf("floor-%d-%d-%d", f.runs, i, step))
+			chains[i] = append(chains[i], fmt.Sprintf("%s-%d-%d-%d", f.name, f.runs, i, step))
 		}
 		g.Go(func() error {
 			for _, job := range chains[i] {
@@ -80,7 +81,7 @@ func (f *floor) fanUnthrottled(ctx context.Context, count, atOnce int) error {
 // fanBy runs so many Jobs, which create creates, so many at once.
 func (f *floor) fanBy(ctx context.Context, count, atOnce int, create func(ctx context.Context, name string) error) error {
 	f.runs++
-	name := func(i int) string { return fmt.Sprintf("floor-%d-%d", f.runs, i) }
+	name := func(i int) string { return fmt.Sprintf("%s-%d-%d", f.name, f.runs, i) }
 	creators, creating := errgroup.WithContext(ctx)
 	creators.SetLimit(atOnce)
 	for i := range count {
@@ -117,7 +118,7 @@ func (f *floor) createJob(ctx context.Context, name string) (*batchv1.Job, error
 func (f *floor) chainByComplete(ctx context.Context, steps int) error {
 	f.runs++
 	for step := range steps {
-		job, err := f.createJob(ctx, fmt.Sprintf("floor-%d-%d", f.runs, step))
+		job, err := f.createJob(ctx, fmt.Sprintf("%s-%d-%d", f.name, f.runs, step))
 		if err != nil {
 			return err
 		}
