@@ -15,7 +15,6 @@ type History struct {
 	Execution WorkflowExecution
 	Tasks     []*TaskExecution // in the order of their ids
 	Events    []ExecutionEvent // oldest first; without actor, message and the task's name
-	Waiting   map[uint64]bool  // tasks whose Job waits for its turn, by a limit on running Jobs
 }
 
 // snapshot has all reads of a transaction see the same moment.
@@ -26,7 +25,7 @@ var snapshot = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true
 func (s *Store) ExecutionIDs(ctx context.Context, open bool, afterID uint64, limit int) ([]uint64, error) {
 	q := s.db.WithContext(ctx).Table("workflow_executions").Where("id > ?", afterID)
 	if open {
-		q = q.Where("status IN ?", []ExecutionStatus{ExecutionScheduled, ExecutionRunning})
+		q = q.Where("status IN ?", openStatuses)
 	}
 	var ids []uint64
 	err := q.Order("id").Limit(limit).Pluck("id", &ids).Error
@@ -42,7 +41,6 @@ func (s *Store) Histories(ctx context.Context, ids []uint64) ([]*History, error)
 			executions []WorkflowExecution
 			tasks      []*TaskExecution
 			events     []ExecutionEvent
-			waiting    []TaskExecution
 		)
 		if err := tx.Select(executionSummary+executionData).Joins(executionJoins).Where("workflow_executions.id IN ?", ids).
 			Order("workflow_executions.id").Find(&executions).Error; err != nil {
@@ -55,20 +53,16 @@ func (s *Store) Histories(ctx context.Context, ids []uint64) ([]*History, error)
 			Find(&events).Error; err != nil {
 			return err
 		}
-		if err := tx.Select("id, workflow_execution_id").Where("workflow_execution_id IN ? AND status = ? AND slot = 0", ids, TaskRunning).
-			Find(&waiting).Error; err != nil {
-			return err
-		}
-		hs = histories(executions, tasks, events, waiting)
+		hs = histories(executions, tasks, events)
 		return nil
 	}, snapshot)
 	return hs, translate(err, "read the histories of %d executions", len(ids))
 }
 
-func histories(executions []WorkflowExecution, tasks []*TaskExecution, events []ExecutionEvent, waiting []TaskExecution) []*History {
+func histories(executions []WorkflowExecution, tasks []*TaskExecution, events []ExecutionEvent) []*History {
 	hs, byID := make([]*History, 0, len(executions)), make(map[uint64]*History, len(executions))
 	for _, e := range executions {
-		h := &History{Execution: e, Waiting: map[uint64]bool{}}
+		h := &History{Execution: e}
 		hs, byID[e.ID] = append(hs, h), h
 	}
 	// An execution is always there, unless somebody has switched off foreign keys.
@@ -80,11 +74,6 @@ func histories(executions []WorkflowExecution, tasks []*TaskExecution, events []
 	for _, e := range events {
 		if h := byID[e.WorkflowExecutionID]; h != nil {
 			h.Events = append(h.Events, e)
-		}
-	}
-	for _, t := range waiting {
-		if h := byID[t.WorkflowExecutionID]; h != nil {
-			h.Waiting[t.ID] = true
 		}
 	}
 	return hs
@@ -133,7 +122,7 @@ func (s *Store) Wake(ctx context.Context, executionID uint64, actor, message str
 	at := micros(now)
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		if err := one(tx.Exec("UPDATE workflow_executions SET wake_at = ? WHERE id = ? AND status IN ? AND lease_owner IS NULL AND wake_at > ?",
-			at, executionID, []ExecutionStatus{ExecutionScheduled, ExecutionRunning}, at)); err != nil {
+			at, executionID, openStatuses, at)); err != nil {
 			return err
 		}
 		return insertEvents(tx, []ExecutionEvent{{WorkflowExecutionID: executionID, At: at, Type: EventExecutionWoken, Actor: actor, Message: message}})

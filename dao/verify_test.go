@@ -22,7 +22,7 @@ func TestHistories(t *testing.T) {
 			t.Fatalf("%v, %v", hs, err)
 		}
 		h := hs[0]
-		if h.Execution.ID != e.ID || h.Execution.Input != "{}" || h.Execution.WorkflowName != "w" || len(h.Tasks) != 1 || h.Tasks[0].ID != task.ID || !h.Waiting[task.ID] {
+		if h.Execution.ID != e.ID || h.Execution.Input != "{}" || h.Execution.WorkflowName != "w" || len(h.Tasks) != 1 || h.Tasks[0].ID != task.ID || !h.Tasks[0].Waits() {
 			t.Errorf("%+v", h)
 		}
 		var types []EventType
@@ -32,7 +32,7 @@ func TestHistories(t *testing.T) {
 		if want := []EventType{EventExecutionScheduled, EventExecutionStarted, EventTaskStarted}; !slices.Equal(types, want) {
 			t.Errorf("events %v, want %v", types, want)
 		}
-		if o := hs[1]; o.Execution.ID != other || len(o.Tasks) != 0 || len(o.Events) != 1 || len(o.Waiting) != 0 {
+		if o := hs[1]; o.Execution.ID != other || len(o.Tasks) != 0 || len(o.Events) != 1 {
 			t.Errorf("the other: %+v", o)
 		}
 	})

@@ -28,7 +28,7 @@ const (
 func (l *look) checkOpen(ctx context.Context, h *dao.History) error {
 	held := l.checkClaim(h)
 	for _, t := range h.Tasks {
-		if t.TaskType != string(schema.KubeJob) || t.Status.Ended() || t.ExecutionName == nil || h.Waiting[t.ID] {
+		if t.TaskType != string(schema.KubeJob) || t.Status.Ended() || t.ExecutionName == nil || t.Waits() {
 			continue
 		}
 		if t.JobUID == nil {
