@@ -38,13 +38,23 @@ var (
 type Store struct {
 	db   *gorm.DB
 	ping *gorm.DB // what Ping asks
+	// What is small, and comes at the same time, shares a transaction.
+	commits gathering[*commit]
+	marks   gathering[mark]
 }
 
 // New returns a Store on an open database whose schema is up to date.
-func New(db *gorm.DB) *Store { return &Store{db: db, ping: db} }
+func New(db *gorm.DB) *Store { return newStore(db, db) }
 
 // PingBy returns s with a connection of its own for Ping, as db.OpenWithPing returns it.
-func (s *Store) PingBy(ping *gorm.DB) *Store { return &Store{db: s.db, ping: ping} }
+func (s *Store) PingBy(ping *gorm.DB) *Store { return newStore(s.db, ping) }
+
+func newStore(db, ping *gorm.DB) *Store {
+	s := &Store{db: db, ping: ping}
+	s.commits.together, s.commits.alone = s.commitTogether, s.commitAlone
+	s.marks.together, s.marks.alone = s.markTogether, s.markAlone
+	return s
+}
 
 // attempts is how often a transaction that lost a deadlock is run in all.
 const attempts = 4

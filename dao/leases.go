@@ -16,8 +16,8 @@ type Lease struct {
 	Epoch       uint64
 	Until       time.Time
 	// Takeovers is how many holders the execution has lost, one after the other,
-	// since it last got on or was acquitted; Strikes is how many of them in the midst of a pass that
-	// was noted by SetStrikes.
+	// since it last got on or was acquitted; Strikes is how many of them in the midst
+	// of a pass that was noted by SetStrikes.
 	Takeovers, Strikes uint32
 	// Lost is the holder that this claim took it over from; empty if it was given
 	// back or has had none, or if the lease is from Renew.
@@ -58,6 +58,27 @@ func inForce(db *gorm.DB) string {
 		lock = ""
 	}
 	return "EXISTS (SELECT 1 FROM workflow_executions e WHERE e.id = ? AND e.lease_owner = ? AND e.lease_epoch = ?" + lock + ")"
+}
+
+// leaseKey is what tells a lease from all others.
+type leaseKey struct {
+	executionID uint64
+	owner       string
+	epoch       uint64
+}
+
+func (l Lease) key() leaseKey { return leaseKey{l.ExecutionID, l.Owner, l.Epoch} }
+
+// lockInForce locks the executions with these ids, but for those that somebody else has
+// locked, and returns their statuses by the leases that are in force.
+func lockInForce(tx *gorm.DB, ids []uint64) (map[leaseKey]ExecutionStatus, error) {
+	var rows []WorkflowExecution
+	err := tx.Clauses(lockFree(tx)...).Select("id, status, lease_owner, lease_epoch").Where("id IN ? AND lease_owner IS NOT NULL", ids).Order("id").Find(&rows).Error
+	inForce := make(map[leaseKey]ExecutionStatus, len(rows))
+	for _, row := range rows {
+		inForce[leaseKey{row.ID, *row.LeaseOwner, row.LeaseEpoch}] = row.Status
+	}
+	return inForce, err
 }
 
 // lockHeld locks the executions that owner holds, but for those in but and for those

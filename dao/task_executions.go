@@ -204,12 +204,52 @@ func (s *Store) RecordedOutputs(ctx context.Context, taskIDs []uint64) (map[uint
 	return all, nil
 }
 
+// mark is a call of MarkLaunched.
+type mark struct {
+	lease  Lease
+	taskID uint64
+	uid    string
+	at     time.Time
+}
+
 // MarkLaunched notes that a running task's Job exists. ErrConflict if l is no
-// longer in force, the task has ended, or the row says that it is another Job.
+// longer in force, the task has ended, or the row says that it is another Job. Calls
+// that come at the same time may share a transaction.
 func (s *Store) MarkLaunched(ctx context.Context, l Lease, taskID uint64, uid string, now time.Time) error {
-	res := s.db.WithContext(ctx).Exec("UPDATE task_executions SET job_uid = ?, updated_at = ? WHERE id = ? AND status = ? AND (job_uid IS NULL OR job_uid = ?) "+
-		"AND "+inForce(s.db), uid, micros(now), taskID, TaskRunning, uid, l.ExecutionID, l.Owner, l.Epoch)
-	return translate(one(res), "mark the Job of task %d as launched", taskID)
+	err := s.marks.do(ctx, mark{lease: l, taskID: taskID, uid: uid, at: micros(now)})
+	return translate(err, "mark the Job of task %d as launched", taskID)
+}
+
+func (s *Store) markAlone(ctx context.Context, m mark) error {
+	return one(s.db.WithContext(ctx).Exec("UPDATE task_executions SET job_uid = ?, updated_at = ? WHERE id = ? AND status = ? AND (job_uid IS NULL OR job_uid = ?) "+
+		"AND "+inForce(s.db), m.uid, m.at, m.taskID, TaskRunning, m.uid, m.lease.ExecutionID, m.lease.Owner, m.lease.Epoch))
+}
+
+// markTogether leaves out what would fail for its lease, and executions that somebody
+// has locked, so that nobody waits for them.
+func (s *Store) markTogether(ctx context.Context, ms []mark) (left map[int]bool, err error) {
+	ids := make([]uint64, len(ms))
+	for i, m := range ms {
+		ids[i] = m.lease.ExecutionID
+	}
+	err = s.tx(ctx, func(tx *gorm.DB) error {
+		inForce, err := lockInForce(tx, ids)
+		if err != nil {
+			return err
+		}
+		left = map[int]bool{}
+		var changes []change
+		for i, m := range ms {
+			if _, ok := inForce[m.lease.key()]; !ok {
+				left[i] = true
+				continue
+			}
+			changes = append(changes, change{m.taskID, map[string]any{"job_uid": m.uid, "updated_at": m.at}})
+		}
+		uid, args := caseOf("job_uid", changes)
+		return changeRows(tx, "task_executions", changes, "status = ? AND (job_uid IS NULL OR job_uid = "+uid+")", append([]any{TaskRunning}, args...)...)
+	})
+	return left, translate(err, "mark %d Jobs as launched", len(ms))
 }
 
 // EndedTask is what EndedTasks says of a task.

@@ -2,14 +2,10 @@ package dao
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
-
-	"github.com/jobnetes/jobnetes/schema"
 )
 
 // Transition is one step of an execution or of one of its tasks, as the engine
@@ -26,190 +22,164 @@ type Transition struct {
 	Reason, Message string
 }
 
+// commit is a call of Commit.
+type commit struct {
+	lease       Lease
+	execution   *WorkflowExecution
+	transitions []Transition
+	starts      map[*TaskExecution]bool // tasks that have no row yet
+	at          time.Time
+}
+
 // Commit writes what the engine decided on, in one transaction: the
 // execution's row e as it is to be, the tasks' rows, and an event for each
 // transition. ErrConflict, and nothing written, if l is no longer the lease in
 // force or a row is not what was decided on; the rows in memory are then worth
-// nothing: read them again.
+// nothing: read them again. Small ones that come at the same time may share a
+// transaction, which is of no consequence for any of them.
 func (s *Store) Commit(ctx context.Context, l Lease, e *WorkflowExecution, ts []Transition, now time.Time) error {
-	at := micros(now)
-	err := s.tx(ctx, func(tx *gorm.DB) error {
-		forgetIDs(ts)
-		if err := commitExecution(tx, l, e, ts, at); err != nil {
-			return err
+	do := s.commits.do
+	if len(ts) > smallCommit {
+		do = s.commitAlone
+	}
+	return translate(do(ctx, newCommit(l, e, ts, now)), "move execution %d", l.ExecutionID)
+}
+
+func newCommit(l Lease, e *WorkflowExecution, ts []Transition, now time.Time) *commit {
+	c := &commit{lease: l, execution: e, transitions: ts, starts: map[*TaskExecution]bool{}, at: micros(now)}
+	for _, t := range ts {
+		if t.Type == EventTaskStarted {
+			c.starts[t.Task] = true
 		}
-		fresh, err := insertTasks(tx, e, ts, at)
+	}
+	return c
+}
+
+// smallCommit is how many transitions a commit may have that shares a transaction with
+// others: none of them is to wait for a large one.
+const smallCommit = 16
+
+func (s *Store) commitAlone(ctx context.Context, c *commit) error {
+	return s.tx(ctx, func(tx *gorm.DB) error {
+		fence := ""
+		if c.changesExecution() {
+			if err := c.writeExecution(tx); err != nil {
+				return err
+			}
+		} else {
+			fence = inForce(tx)
+		}
+		return writeTasks(tx, []*commit{c}, fence)
+	})
+}
+
+// writeTasks writes all but the executions' rows. The lease, if it is not known to be
+// in force, is asked for by fence with the rows of tasks.
+func writeTasks(tx *gorm.DB, cs []*commit, fence string) error {
+	if err := insertTasks(tx, cs); err != nil {
+		return err
+	}
+	if err := updateTasks(tx, cs, fence); err != nil {
+		return err
+	}
+	var events []ExecutionEvent
+	for _, c := range cs {
+		events = append(events, c.events()...)
+	}
+	return insertEvents(tx, events)
+}
+
+// changesExecution says whether the execution's own row is to change. If not, only
+// its lease has to be in force, as the rows of tasks that end ask.
+func (c *commit) changesExecution() bool {
+	ends := false
+	for _, t := range c.transitions {
+		if t.Task == nil {
+			return true
+		}
+		ends = ends || c.ends(t)
+	}
+	return !ends || c.lease.Takeovers > 0 || c.lease.Strikes > 0
+}
+
+// ends says whether a transition ends a task that has a row.
+func (c *commit) ends(t Transition) bool {
+	return (t.Type == EventTaskSucceeded || t.Type == EventTaskFailed) && !c.starts[t.Task]
+}
+
+// from are the statuses that an execution may have before. An execution begins once: an
+// earlier commit under the same lease, whose answer was lost, may have been
+// carried out after the rows were read again.
+func (c *commit) from() []ExecutionStatus {
+	if slices.ContainsFunc(c.transitions, func(t Transition) bool { return t.Type == EventExecutionStarted }) {
+		return []ExecutionStatus{ExecutionScheduled}
+	}
+	return openStatuses
+}
+
+// writeExecution comes first: it fences the whole transaction, and its row lock keeps
+// a claim waiting until this has ended.
+func (c *commit) writeExecution(tx *gorm.DB) error {
+	return changeRows(tx, "workflow_executions", []change{{c.execution.ID, c.executionColumns()}},
+		"lease_owner = ? AND lease_epoch = ? AND status IN ?", c.lease.Owner, c.lease.Epoch, c.from())
+}
+
+// executionColumns are those of the execution's row as it is to be. It gets on, so
+// whatever its holders have died of, it was not this.
+func (c *commit) executionColumns() map[string]any {
+	e := c.execution
+	columns := map[string]any{
+		"status": e.Status, "output": e.Output, "error_msg": e.ErrorMsg, "started_at": e.StartedAt, "ended_at": e.EndedAt, "updated_at": c.at,
+		"takeovers": 0, "strikes": 0,
+	}
+	if e.Status.Ended() {
+		for _, name := range []string{"lease_owner", "lease_until", "wake_at", "cancel_requested_at", "cancel_requested_by", "cancel_reason"} {
+			columns[name] = nil
+		}
+	}
+	return columns
+}
+
+// commitTogether writes what is small in one transaction. It leaves out what would
+// fail, and executions that somebody has locked, so that nobody waits for them.
+func (s *Store) commitTogether(ctx context.Context, cs []*commit) (left map[int]bool, err error) {
+	ids := make([]uint64, len(cs))
+	for i, c := range cs {
+		ids[i] = c.lease.ExecutionID
+	}
+	err = s.tx(ctx, func(tx *gorm.DB) error {
+		inForce, err := lockInForce(tx, ids)
 		if err != nil {
 			return err
 		}
-		if err := endTasks(tx, ts, fresh, at); err != nil {
+		left = map[int]bool{}
+		var (
+			all     []*commit
+			changes []change
+		)
+		for i, c := range cs {
+			if status, ok := inForce[c.lease.key()]; !ok || !slices.Contains(c.from(), status) {
+				left[i] = true
+				continue
+			}
+			all = append(all, c)
+			if c.changesExecution() {
+				changes = append(changes, change{c.execution.ID, c.executionColumns()})
+			}
+		}
+		if err := changeRows(tx, "workflow_executions", changes, "TRUE"); err != nil {
 			return err
 		}
-		return insertEvents(tx, eventsOf(e.ID, l, ts, at))
+		return writeTasks(tx, all, "")
 	})
-	return translate(err, "move execution %d", l.ExecutionID)
+	return left, translate(err, "move %d executions", len(cs))
 }
 
-// forgetIDs makes the rows of tasks that start what they were before a transaction
-// that was rolled back gave them ids.
-func forgetIDs(ts []Transition) {
-	for _, t := range ts {
-		if t.Type == EventTaskStarted {
-			t.Task.ID, t.Task.ExecutionName = 0, nil
-		}
-	}
-}
-
-// commitExecution comes first: it fences the whole transaction, and its row
-// lock keeps a claim waiting until this has ended. An execution begins once: an
-// earlier commit under the same lease, whose answer was lost, may have been
-// carried out after the rows were read again.
-func commitExecution(tx *gorm.DB, l Lease, e *WorkflowExecution, ts []Transition, at time.Time) error {
-	from := []ExecutionStatus{ExecutionScheduled, ExecutionRunning}
-	if slices.ContainsFunc(ts, func(t Transition) bool { return t.Type == EventExecutionStarted }) {
-		from = from[:1]
-	}
-	// It gets on, so whatever its holders have died of, it was not this.
-	set := "status = ?, output = ?, error_msg = ?, started_at = ?, ended_at = ?, updated_at = ?, takeovers = 0, strikes = 0"
-	if e.Status.Ended() {
-		set += ", lease_owner = NULL, lease_until = NULL, wake_at = NULL, cancel_requested_at = NULL, cancel_requested_by = NULL, cancel_reason = NULL"
-	}
-	return one(tx.Exec("UPDATE workflow_executions SET "+set+" WHERE id = ? AND lease_owner = ? AND lease_epoch = ? AND status IN ?",
-		e.Status, e.Output, e.ErrorMsg, e.StartedAt, e.EndedAt, at, e.ID, l.Owner, l.Epoch, from))
-}
-
-// insertTasks inserts the tasks that started, in order, and returns them. Those
-// that refer to a task before them wait until that has its id.
-func insertTasks(tx *gorm.DB, e *WorkflowExecution, ts []Transition, at time.Time) (map[*TaskExecution]bool, error) {
-	fresh := map[*TaskExecution]bool{}
-	var batch, jobs []*TaskExecution
-	size := 0
-	for _, t := range ts {
-		if t.Type != EventTaskStarted {
-			continue
-		}
-		row := t.Task
-		size += len(row.Input) + len(row.Output)
-		if slices.Contains(batch, t.Parent) || slices.Contains(batch, t.Prev) || len(batch) == insertRows || size > insertBytes {
-			if err := insertBatch(tx, batch); err != nil {
-				return nil, err
-			}
-			batch, size = nil, len(row.Input)+len(row.Output)
-		}
-		row.WorkflowExecutionID, row.CreatedAt, row.UpdatedAt = e.ID, at, at
-		if t.Parent != nil {
-			row.ParentTaskExecutionID = &t.Parent.ID
-		}
-		if t.Prev != nil {
-			row.PrevTaskExecutionID, t.Prev.NextTaskExecutionID = &t.Prev.ID, &row.ID
-		}
-		batch, fresh[row] = append(batch, row), true
-		if schema.Type(row.TaskType) == schema.KubeJob {
-			jobs = append(jobs, row)
-		}
-	}
-	if err := insertBatch(tx, batch); err != nil {
-		return nil, err
-	}
-	for _, row := range jobs {
-		name := schema.JobName(e.WorkflowName, row.TaskName, row.ID, int(row.Attempt))
-		row.ExecutionName = &name
-	}
-	return fresh, nameJobs(tx, jobs)
-}
-
-// One statement inserts at most so many rows, with so many bytes of JSON between
-// them: a database refuses statements over its max_allowed_packet.
-const (
-	insertRows  = 100
-	insertBytes = 1 << 20
-)
-
-// insertBatch inserts the rows by one statement, and gives them their ids.
-func insertBatch(tx *gorm.DB, rows []*TaskExecution) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	if err := tx.Omit("NextTaskExecutionID").Create(&rows).Error; err != nil {
-		return fmt.Errorf("start %d tasks, the first %q: %w", len(rows), rows[0].TaskName, err)
-	}
-	if len(rows) == 1 {
-		return nil
-	}
-	// What the driver says of more than one goes by the first id and a step of 1,
-	// which is another one where several servers take writes. Nobody else inserts
-	// tasks of this execution, whose row is locked.
-	var ids []uint64
-	err := tx.Raw("SELECT id FROM task_executions WHERE workflow_execution_id = ? AND id >= ? ORDER BY id", rows[0].WorkflowExecutionID, rows[0].ID).Scan(&ids).Error
-	if err != nil {
-		return fmt.Errorf("read the ids of %d tasks: %w", len(rows), err)
-	}
-	if len(ids) != len(rows) {
-		return fmt.Errorf("%d tasks have got %d ids", len(rows), len(ids))
-	}
-	for i, row := range rows {
-		row.ID = ids[i]
-	}
-	return nil
-}
-
-// nameBatch is how many rows one statement names.
-const nameBatch = 200
-
-// nameJobs writes the Jobs' names, which contain the ids that the inserts gave.
-func nameJobs(tx *gorm.DB, rows []*TaskExecution) error {
-	for batch := range slices.Chunk(rows, nameBatch) {
-		var (
-			cases strings.Builder
-			args  []any
-			ids   []uint64
-		)
-		for _, row := range batch {
-			cases.WriteString(" WHEN ? THEN ?")
-			args = append(args, row.ID, *row.ExecutionName)
-			ids = append(ids, row.ID)
-		}
-		if err := tx.Exec("UPDATE task_executions SET execution_name = CASE id"+cases.String()+" END WHERE id IN ?", append(args, ids)...).Error; err != nil {
-			return fmt.Errorf("name the Jobs: %w", err)
-		}
-	}
-	return nil
-}
-
-// endTasks writes the tasks that ended, with who follows them, and links what
-// started to a predecessor that this batch does not end: one inserted just now
-// (a branch), or one that had ended before.
-func endTasks(tx *gorm.DB, ts []Transition, fresh map[*TaskExecution]bool, at time.Time) error {
-	linked := map[*TaskExecution]bool{}
-	for _, t := range ts {
-		if (t.Type != EventTaskSucceeded && t.Type != EventTaskFailed) || fresh[t.Task] {
-			continue
-		}
-		row := t.Task
-		row.UpdatedAt = at
-		linked[row] = true
-		if err := one(tx.Exec("UPDATE task_executions SET status = ?, output = ?, error_reason = ?, error_msg = ?, ended_at = ?, elapsed_sec = ?, next_task_execution_id = ?, updated_at = ? "+
-			"WHERE id = ? AND status = ? AND recorded_rev = ?",
-			row.Status, row.Output, row.ErrorReason, row.ErrorMsg, row.EndedAt, row.ElapsedSec, row.NextTaskExecutionID, at,
-			row.ID, TaskRunning, row.RecordedRev)); err != nil {
-			return fmt.Errorf("end task %d: %w", row.ID, err)
-		}
-	}
-	for _, t := range ts {
-		if t.Type != EventTaskStarted || t.Prev == nil || linked[t.Prev] {
-			continue
-		}
-		if err := one(tx.Exec("UPDATE task_executions SET next_task_execution_id = ? WHERE id = ?", t.Task.ID, t.Prev.ID)); err != nil {
-			return fmt.Errorf("link task %d to %d: %w", t.Prev.ID, t.Task.ID, err)
-		}
-	}
-	return nil
-}
-
-func eventsOf(executionID uint64, l Lease, ts []Transition, at time.Time) []ExecutionEvent {
-	events := make([]ExecutionEvent, 0, len(ts))
-	for _, t := range ts {
-		e := ExecutionEvent{WorkflowExecutionID: executionID, At: at, Type: t.Type, Actor: "manager " + l.Owner, Reason: t.Reason, Message: t.Message}
+// events are those of the transitions.
+func (c *commit) events() []ExecutionEvent {
+	events := make([]ExecutionEvent, 0, len(c.transitions))
+	for _, t := range c.transitions {
+		e := ExecutionEvent{WorkflowExecutionID: c.execution.ID, At: c.at, Type: t.Type, Actor: "manager " + c.lease.Owner, Reason: t.Reason, Message: t.Message}
 		if t.Task != nil {
 			e.TaskExecutionID = &t.Task.ID
 		}

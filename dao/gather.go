@@ -1,0 +1,125 @@
+package dao
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// gatherLimit is how many calls are carried out together at the most.
+const gatherLimit = 64
+
+// gathering has calls that come at the same time carried out together, at the cost of
+// few statements. Nobody waits for others to come: a call that comes alone is carried
+// out at once, and what comes meanwhile is what the next one finds.
+type gathering[T any] struct {
+	// together carries calls out, all of them or, with an error, none. It returns those
+	// that it has left out, as they would fail, or have the others wait.
+	together func(ctx context.Context, calls []T) (left map[int]bool, err error)
+	// alone carries one call out.
+	alone func(ctx context.Context, call T) error
+
+	mu      sync.Mutex
+	busy    bool
+	waiting []*gathered[T]
+}
+
+// gathered is a call, and what becomes of it.
+type gathered[T any] struct {
+	call T
+	turn chan struct{} // closed when one of these is set
+	// lead: it is to carry out what waits; alone: it is to be carried out alone.
+	lead, alone bool
+	err         error
+}
+
+// do carries a call out. A call that fails makes no other fail: if they cannot be
+// carried out together, each is alone. But if the database is away, it is for all.
+func (g *gathering[T]) do(ctx context.Context, call T) error {
+	me := &gathered[T]{call: call, turn: make(chan struct{})}
+	g.mu.Lock()
+	if g.busy {
+		g.waiting = append(g.waiting, me)
+		g.mu.Unlock()
+		if err := g.await(ctx, me); err != nil {
+			return err
+		}
+	} else {
+		g.busy, me.lead = true, true
+		g.mu.Unlock()
+	}
+	if me.lead {
+		g.lead(ctx, me)
+	}
+	if me.alone {
+		return g.alone(ctx, me.call)
+	}
+	return me.err
+}
+
+// await waits for a call's turn. A caller that has no more time leaves, unless its
+// call is being carried out.
+func (g *gathering[T]) await(ctx context.Context, me *gathered[T]) error {
+	select {
+	case <-me.turn:
+		return nil
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	for i, w := range g.waiting {
+		if w == me {
+			g.waiting = append(g.waiting[:i:i], g.waiting[i+1:]...)
+			g.mu.Unlock()
+			return ctx.Err()
+		}
+	}
+	g.mu.Unlock()
+	<-me.turn
+	return nil
+}
+
+// lead carries out a call with all that wait, and then has the next one lead.
+func (g *gathering[T]) lead(ctx context.Context, me *gathered[T]) {
+	defer g.next()
+	g.mu.Lock()
+	n := min(len(g.waiting), gatherLimit-1)
+	all := append([]*gathered[T]{me}, g.waiting[:n]...)
+	g.waiting = g.waiting[n:]
+	g.mu.Unlock()
+	if len(all) == 1 {
+		me.err = g.alone(ctx, me.call)
+		return
+	}
+	calls := make([]T, len(all))
+	for i, w := range all {
+		calls[i], w.alone = w.call, true // also if this panics
+	}
+	defer func() {
+		for _, w := range all[1:] {
+			close(w.turn)
+		}
+	}()
+	left, err := g.together(ctx, calls)
+	for i, w := range all {
+		switch {
+		case err == nil:
+			w.alone = left[i]
+		case ctx.Err() == nil && errors.Is(err, ErrUnavailable), ctx.Err() != nil && w == me:
+			w.alone, w.err = false, err
+		}
+	}
+}
+
+// next has the first that waits lead.
+func (g *gathering[T]) next() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		g.busy = false
+		return
+	}
+	first := g.waiting[0]
+	g.waiting = g.waiting[1:]
+	first.lead = true
+	close(first.turn)
+}

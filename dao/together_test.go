@@ -1,0 +1,186 @@
+package dao
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// begun schedules, claims and begins so many executions.
+func (s bundle) begun(t *testing.T, n int) ([]Lease, []*WorkflowExecution, []*TaskExecution) {
+	t.Helper()
+	workflow := s.workflow(t)
+	for range n {
+		s.execution(t, workflow)
+	}
+	leases, err := s.ClaimScheduled(t.Context(), by("m1"), now, now.Add(time.Minute), n)
+	if err != nil || len(leases) != n {
+		t.Fatalf("%d leases, %v", len(leases), err)
+	}
+	executions, tasks := make([]*WorkflowExecution, n), make([]*TaskExecution, n)
+	for i, l := range leases {
+		e, err := s.Execution(t.Context(), l.ExecutionID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		executions[i], tasks[i] = &e, s.start(t, l, &e)
+	}
+	return leases, executions, tasks
+}
+
+// steps has each task followed by another one, and every third execution end.
+func steps(executions []*WorkflowExecution, tasks []*TaskExecution) [][]Transition {
+	all := make([][]Transition, len(tasks))
+	for i, task := range tasks {
+		end := now
+		task.Status, task.EndedAt, task.Output = TaskSuccess, &end, fmt.Sprintf(`{"of":%d}`, i)
+		all[i] = []Transition{{Type: EventTaskSucceeded, Task: task}}
+		if i%3 == 2 {
+			e := executions[i]
+			e.Status, e.EndedAt, e.Output = ExecutionSuccess, &end, task.Output
+			all[i] = append(all[i], Transition{Type: EventExecutionSucceeded})
+			continue
+		}
+		all[i] = append(all[i], Transition{Type: EventTaskStarted, Task: newTask("b", "kube-job"), Prev: task})
+	}
+	return all
+}
+
+// Executions that share a transaction are written as each would be alone, and one that
+// must not be written is left out, or has all be written alone.
+func TestCommitTogether(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		ctx := t.Context()
+		leases, executions, tasks := s.begun(t, 9)
+		all := steps(executions, tasks)
+		leases[4].Epoch-- // it is another's by now
+		commits := make([]*commit, len(all))
+		for i, ts := range all {
+			commits[i] = newCommit(leases[i], executions[i], ts, now)
+		}
+		left, err := s.commitTogether(ctx, commits)
+		if diff := cmp.Diff(map[int]bool{4: true}, left); err != nil || diff != "" {
+			t.Fatalf("left out (%v, -want +got):\n%s", err, diff)
+		}
+		for i, e := range executions {
+			s.checkStep(t, e, tasks[i], i != 4)
+		}
+		if err := s.Commit(ctx, leases[4], executions[4], all[4], now); !errors.Is(err, ErrConflict) {
+			t.Errorf("the one that was left out: %v, want ErrConflict", err)
+		}
+	})
+}
+
+func (s bundle) checkStep(t *testing.T, e *WorkflowExecution, task *TaskExecution, written bool) {
+	t.Helper()
+	rows, err := s.Tasks(t.Context(), e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !written {
+		if len(rows) != 1 || rows[0].Status != TaskRunning {
+			t.Errorf("execution %d has been moved: %d tasks, %s", e.ID, len(rows), rows[0].Status)
+		}
+		return
+	}
+	row, err := s.Execution(t.Context(), e.ID)
+	if err != nil || row.Status != e.Status || row.Output != e.Output || (row.LeaseOwner == nil) != e.Status.Ended() || (row.WakeAt == nil) != e.Status.Ended() {
+		t.Errorf("execution %d is %+v (%v)", e.ID, row, err)
+	}
+	rows[0].CreatedAt, rows[0].UpdatedAt = task.CreatedAt, task.UpdatedAt
+	if diff := cmp.Diff(task, rows[0]); diff != "" {
+		t.Errorf("task %d (-in memory +in the database):\n%s", task.ID, diff)
+	}
+	if e.Status.Ended() {
+		return
+	}
+	if len(rows) != 2 || *rows[1].ExecutionName != fmt.Sprintf("w-b-%d-1", rows[1].ID) || *rows[1].PrevTaskExecutionID != task.ID || *task.NextTaskExecutionID != rows[1].ID {
+		t.Errorf("execution %d has %d tasks, the last one %+v", e.ID, len(rows), rows[len(rows)-1])
+	}
+}
+
+// However calls come together, each has the answer that is its own.
+func TestCommitsAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		ctx := t.Context()
+		leases, executions, tasks := s.begun(t, 30)
+		all := steps(executions, tasks)
+		if err := s.RecordOutput(ctx, tasks[10].ID, `{"late":true}`, now); err != nil {
+			t.Fatal(err)
+		}
+		leases[20].Owner = "another"
+		errs, marked := make([]error, len(all)), make([]error, len(all))
+		var g sync.WaitGroup
+		for i, ts := range all {
+			g.Go(func() {
+				marked[i] = s.MarkLaunched(ctx, leases[i], tasks[i].ID, fmt.Sprint("u", i), now)
+				errs[i] = s.Commit(ctx, leases[i], executions[i], ts, now)
+			})
+		}
+		g.Wait()
+		for i, err := range errs {
+			if ok := i != 10 && i != 20; ok != (err == nil) || !ok && !errors.Is(err, ErrConflict) {
+				t.Errorf("commit %d: %v", i, err)
+			}
+			if ok := i != 20; ok != (marked[i] == nil) || !ok && !errors.Is(marked[i], ErrConflict) {
+				t.Errorf("mark %d: %v", i, marked[i])
+			}
+			tasks[i].JobUID = new(fmt.Sprint("u", i))
+			s.checkStep(t, executions[i], tasks[i], err == nil)
+		}
+	})
+}
+
+func TestMarkTogether(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		ctx := t.Context()
+		leases, _, tasks := s.begun(t, 4)
+		stale := leases[1]
+		stale.Epoch--
+		ms := []mark{{leases[0], tasks[0].ID, "u0", now}, {stale, tasks[1].ID, "u1", now}, {leases[2], tasks[2].ID, "u2", now}}
+		left, err := s.markTogether(ctx, ms)
+		if diff := cmp.Diff(map[int]bool{1: true}, left); err != nil || diff != "" {
+			t.Fatalf("left out (%v, -want +got):\n%s", err, diff)
+		}
+		// One that is another Job has none be noted.
+		ms = []mark{{leases[0], tasks[0].ID, "u0", now}, {leases[2], tasks[2].ID, "another", now}, {leases[3], tasks[3].ID, "u3", now}}
+		if _, err := s.markTogether(ctx, ms); !errors.Is(err, ErrConflict) {
+			t.Errorf("%v, want ErrConflict", err)
+		}
+		for i, want := range []string{"u0", "", "u2", ""} {
+			row, err := s.Task(ctx, tasks[i].ID)
+			if got := row.JobUID; err != nil || (got == nil) != (want == "") || got != nil && *got != want {
+				t.Errorf("task %d: %v (%v), want %q", i, got, err, want)
+			}
+		}
+	})
+}
+
+// An execution that somebody has locked holds up no other.
+func TestOneLockedRowHoldsUpNoOtherCommit(t *testing.T) {
+	s := onMariaDB(t)
+	leases, executions, tasks := s.begun(t, 3)
+	all := steps(executions, tasks)
+	s.lock(t, "SELECT id FROM workflow_executions WHERE id = ?", leases[1].ExecutionID)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than anybody waits for a lock
+	defer cancel()
+	commits, ms := make([]*commit, len(all)), make([]mark, len(all))
+	for i, ts := range all {
+		commits[i] = newCommit(leases[i], executions[i], ts, now)
+		ms[i] = mark{leases[i], tasks[i].ID, fmt.Sprint("u", i), now}
+	}
+	want := map[int]bool{1: true}
+	left, err := s.markTogether(ctx, ms)
+	if diff := cmp.Diff(want, left); err != nil || diff != "" {
+		t.Errorf("marks left out (%v, -want +got):\n%s", err, diff)
+	}
+	left, err = s.commitTogether(ctx, commits)
+	if diff := cmp.Diff(want, left); err != nil || diff != "" {
+		t.Errorf("commits left out (%v, -want +got):\n%s", err, diff)
+	}
+}
