@@ -44,7 +44,7 @@ func (m *Manager) claimAll(ctx context.Context) {
 // queueHeld puts all that is held into the queue.
 func (m *Manager) queueHeld() {
 	for _, h := range m.all() {
-		m.queue.add(h.lease.ExecutionID)
+		m.wakeAll(h)
 	}
 }
 

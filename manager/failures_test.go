@@ -61,7 +61,6 @@ func (m *mocked) loads(n int) {
 	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Times(n).DoAndReturn(func(context.Context, uint64) (dao.WorkflowExecution, error) {
 		return dao.WorkflowExecution{ID: 1, WorkflowVersionID: &version, WorkflowName: "w", Input: "{}", Output: "{}", LeaseOwner: &owner, LeaseEpoch: 1}, nil
 	})
-	m.store.EXPECT().Tasks(gomock.Any(), uint64(1)).Times(n).Return(nil, nil)
 	m.store.EXPECT().WorkflowVersion(gomock.Any(), version).MaxTimes(1).Return(dao.WorkflowVersion{Version: 1, Definition: oneJob}, nil)
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // held is an execution that this manager holds the lease of. Only the worker
-// that has it from the queue touches x, more, turns, waiting, suspect, strikes, the pauses
+// that has it from the queue touches x, rest, turns, waiting, suspect, strikes, the pauses
 // and the looks.
 type held struct {
 	lease  dao.Lease // as it was claimed
@@ -22,11 +22,12 @@ type held struct {
 	cancel atomic.Bool // somebody wants it to be cancelled: its row, read again, says who
 	// toCancel says that cancel was set; under Manager.mu.
 	toCancel bool
-	more     bool             // Jobs are left to be launched by the next pass
-	turns    bool             // the pass in hand may have freed slots, or left tasks that wait
-	pause    pause            // after an error of the execution as a whole
-	pauses   map[uint64]pause // after an error with a task's Job, by task
-	looks    map[uint64]*look // what running Jobs have shown, by task
+	news     news                 // what the next pass is to look at
+	rest     []*dao.TaskExecution // tasks whose Jobs are left to be launched by the next pass
+	turns    bool                 // the pass in hand may have freed slots, or left tasks that wait
+	pause    pause                // after an error of the execution as a whole
+	pauses   map[uint64]pause     // after an error with a task's Job, by task
+	looks    map[uint64]*look     // what running Jobs have shown, by task
 	// suspect says that it may be what its holders died of, and strikes how many of
 	// them did so in the midst of a pass over it.
 	suspect bool

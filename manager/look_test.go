@@ -77,7 +77,6 @@ func (m *mocked) pods(pods ...corev1.Pod) {
 // those parts.
 func (m *mocked) fails(t *testing.T, reason string, parts ...string) *gomock.Call {
 	t.Helper()
-	m.store.EXPECT().RecordedOutputs(gomock.Any(), []uint64{5}).Return(nil, nil)
 	return m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
 		DoAndReturn(func(_ context.Context, _ dao.Lease, _ *dao.WorkflowExecution, ts []dao.Transition, _ time.Time) error {
 			task := ts[0].Task

@@ -104,6 +104,7 @@ type Manager struct {
 	tokens          Tokens
 	log             *slog.Logger
 	defs            *definitions
+	recorders       *recorders
 	queue           *queue
 	keeper          *keeper
 	turns           chan struct{} // has room for one: "slots may be free, or tasks wait for one"
@@ -142,7 +143,7 @@ func New(cfg Config, store Store, jobs Jobs, tokens Tokens, log *slog.Logger) (*
 	}
 	m := &Manager{
 		cfg: cfg, store: store, jobs: jobs, tokens: tokens, log: log.With("manager", cfg.Owner),
-		defs: newDefinitions(), queue: newQueue(), keeper: newKeeper(), turns: make(chan struct{}, 1), held: map[uint64]*held{}, started: cfg.Now(),
+		defs: newDefinitions(), recorders: newRecorders(), queue: newQueue(), keeper: newKeeper(), turns: make(chan struct{}, 1), held: map[uint64]*held{}, started: cfg.Now(),
 		starts: make(chan struct{}, 1), cancels: make(chan struct{}, 1),
 	}
 	m.polls[1] = m.started
@@ -202,14 +203,17 @@ func (m *Manager) work(ctx context.Context, l lane) {
 	}
 }
 
-// changed wakes the execution that a Job or pod belongs to, if it is held here.
+// changed wakes the execution that a Job or pod belongs to, if it is held here, to look
+// at that task.
 func (m *Manager) changed(obj metav1.Object) {
 	id, err := strconv.ParseUint(obj.GetLabels()[kube.LabelExecutionID], 10, 64)
 	if err != nil {
 		m.log.Warn("a Job or pod with our managed-by label names no execution: somebody else made it, or changed its labels", "name", obj.GetName())
 		return
 	}
-	if m.holds(id) {
-		m.queue.add(id)
+	taskID, err := strconv.ParseUint(obj.GetLabels()[kube.LabelTaskID], 10, 64)
+	if err != nil { // the next poll looks at all tasks
+		return
 	}
+	m.wakeTask(id, taskID)
 }

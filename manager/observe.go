@@ -35,17 +35,16 @@ const (
 	launchesPerPass = 200
 )
 
-// observe looks what became of the Jobs of the execution's running tasks, and
-// creates those that are missing. An error with one Job is logged, and has that
+// observe looks what became of the Jobs of those running tasks, all of the execution's
+// or some, and creates those that are missing. An error with one Job is logged, and has that
 // task wait; it does not keep the others from going on. The error it returns is
 // about the execution: what is in memory is out of date, or it can never go on.
-func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
+func (m *Manager) observe(ctx context.Context, h *held, rows []*dao.TaskExecution, all bool) ([]observed, error) {
 	var (
 		g    errgroup.Group
 		mu   sync.Mutex
 		seen []observed
 	)
-	h.more = false
 	if m.cluster.Err() != nil {
 		return nil, nil //nolint:nilerr // all of this needs it, and its return wakes the execution: no error of the execution's
 	}
@@ -58,7 +57,10 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		return m.paused(h.pauses[taskID])
 	}
 	waiting := 0
-	for _, row := range h.x.RunningJobs() {
+	if !all { // those that were seen before wait, too
+		waiting = h.waiting
+	}
+	for _, row := range rows {
 		if m.waits(h, row) {
 			waiting++
 			continue
@@ -68,7 +70,7 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		}
 		if row.JobUID == nil {
 			if launches++; launches > launchesPerPass {
-				h.more = true
+				h.rest = append(h.rest, row)
 				continue
 			}
 		}
@@ -102,27 +104,7 @@ func (m *Manager) observe(ctx context.Context, h *held) ([]observed, error) {
 		return nil, err
 	}
 	slices.SortFunc(seen, func(a, b observed) int { return cmp.Compare(a.TaskID, b.TaskID) }) // whoever was first to look
-	return seen, m.addRecorded(ctx, seen)
-}
-
-// addRecorded adds what the jobs have recorded. It is read after they have ended.
-func (m *Manager) addRecorded(ctx context.Context, seen []observed) error {
-	if len(seen) == 0 {
-		return nil
-	}
-	ids := make([]uint64, len(seen))
-	for i, o := range seen {
-		ids[i] = o.TaskID
-	}
-	recorded, err := m.store.RecordedOutputs(ctx, ids)
-	for i := range seen {
-		o, r := &seen[i], recorded[seen[i].TaskID]
-		o.Recorded, o.RecordedRev = r.Output, r.Rev
-		if r.Output == nil && o.note != "" {
-			o.Message = "no output was taken: " + o.note
-		}
-	}
-	return err
+	return seen, m.addRecorded(ctx, h, seen)
 }
 
 // afterTask has a task wait after an error with its Job. It returns the errors
@@ -185,9 +167,10 @@ func (m *Manager) observeJob(ctx context.Context, h *held, row *dao.TaskExecutio
 			return failed(row, jobReplaced, fmt.Sprintf("the task's Job (UID %s) was deleted, and another one (UID %s) made under its name", *row.JobUID, job.UID)), nil
 		}
 	}
+	pod := m.jobs.Succeeded(job) // asked once: it may be forgotten
 	switch {
-	case m.ended(job):
-		return m.outcome(ctx, h, row, job, l)
+	case pod != nil || kube.Finished(job):
+		return m.outcome(ctx, h, row, job, pod, l)
 	case l != nil:
 		return m.observeRunning(ctx, h, row, job, l)
 	default:
@@ -201,11 +184,17 @@ func (m *Manager) ended(job *batchv1.Job) bool {
 	return kube.Finished(job) || m.jobs.Succeeded(job) != nil
 }
 
-// outcome reads what a Job that has ended has left.
-func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, l *look) (*observed, error) {
-	pods, err := m.endedPods(ctx, job)
-	if err != nil {
-		return nil, fmt.Errorf("read its pods: %w", err)
+// outcome reads what a Job that has ended has left; pod is that by which it succeeded,
+// if it is known.
+func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, pod *corev1.Pod, l *look) (*observed, error) {
+	var pods []corev1.Pod
+	if pod != nil {
+		pods = []corev1.Pod{*pod}
+	} else {
+		var err error
+		if pods, err = m.jobs.Pods(ctx, job.Name); err != nil {
+			return nil, fmt.Errorf("read its pods: %w", err)
+		}
 	}
 	var logs []kube.Log
 	if kube.FailedBy(job) != "" {
@@ -216,15 +205,6 @@ func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, 
 	return &observed{job: job, pods: pods, note: o.Note, Observation: engine.Observation{
 		TaskID: row.ID, Succeeded: o.Succeeded, Output: o.Output, Reason: o.Reason, Message: o.Message,
 	}}, nil
-}
-
-// endedPods returns the pods of a Job that has ended: that by which it succeeded, if
-// it is known, and else all.
-func (m *Manager) endedPods(ctx context.Context, job *batchv1.Job) ([]corev1.Pod, error) {
-	if pod := m.jobs.Succeeded(job); pod != nil {
-		return []corev1.Pod{*pod}, nil
-	}
-	return m.jobs.Pods(ctx, job.Name)
 }
 
 // failed is what is seen of a task whose Job will not say how it ended.

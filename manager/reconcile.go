@@ -39,6 +39,7 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	} else if m.paused(h.pause) {
 		return
 	}
+	news := m.takeNews(h)
 	ctx, done := m.database.While(ctx)
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
@@ -46,7 +47,7 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	defer m.endPass(h)
 	h.logTime = &logTime{}
 	err := m.pass(ctx, h, func() error {
-		return m.safely(ctx, slog.Uint64("execution_id", id), func() error { return m.move(ctx, h) })
+		return m.safely(ctx, slog.Uint64("execution_id", id), func() error { return m.move(ctx, h, news) })
 	})
 	if never := whyNever(err); never != nil {
 		err = m.safely(ctx, slog.Uint64("execution_id", id), func() error { return m.abort(ctx, h, never) })
@@ -54,8 +55,8 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 	switch {
 	case err == nil:
 		h.pause = pause{}
-		if h.more {
-			m.queue.add(id)
+		if len(h.rest) > 0 {
+			m.wakeTask(id)
 		}
 	case errors.Is(err, dao.ErrConflict):
 		// Another manager's by now, or a job recorded an output at the last
@@ -97,15 +98,16 @@ func (m *Manager) safely(ctx context.Context, whose slog.Attr, do func() error) 
 }
 
 // move is one pass: load, then observe, decide, commit and act until nothing
-// more can be done now.
-func (m *Manager) move(ctx context.Context, h *held) (err error) {
+// more can be done now. It looks at what is new, unless all is read anew.
+func (m *Manager) move(ctx context.Context, h *held, n news) (err error) {
 	if h.x == nil {
+		n.all = true
 		if h.x, err = m.load(ctx, h); err != nil || h.x == nil {
 			return err
 		}
 	}
-	for {
-		seen, err := m.observe(ctx, h)
+	for rows := h.rowsOf(n); ; rows = append(h.x.StartedJobs(), h.takeRest()...) {
+		seen, err := m.observe(ctx, h, rows, n.all)
 		if err != nil {
 			return err
 		}
@@ -166,10 +168,13 @@ func (m *Manager) load(ctx context.Context, h *held) (*engine.Execution, error) 
 	if err != nil {
 		return nil, err
 	}
-	tasks, err := m.store.Tasks(ctx, id)
-	if err != nil {
-		return nil, err
+	var tasks []*dao.TaskExecution
+	if row.Status != dao.ExecutionScheduled { // else there are none
+		if tasks, err = m.store.Tasks(ctx, id); err != nil {
+			return nil, err
+		}
 	}
+	m.recorders.note(*row.WorkflowVersionID, tasks)
 	if ours, err := m.takeTasks(ctx, h, tasks); err != nil || !ours {
 		return nil, err
 	}

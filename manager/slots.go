@@ -90,7 +90,7 @@ func (m *Manager) giveSlots(ctx context.Context) {
 	}
 	for _, g := range grants {
 		if m.grant(g) {
-			m.queue.add(g.ExecutionID)
+			m.wakeTask(g.ExecutionID, g.TaskID)
 		}
 	}
 }

@@ -56,7 +56,6 @@ func TestSuccessOfAPodAsksNothing(t *testing.T) {
 	p := podOf(m.now, corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: `{"x":1}`}})
 	p.Status.Phase = corev1.PodSucceeded
 	m.succeeded = &p
-	m.store.EXPECT().RecordedOutputs(gomock.Any(), []uint64{5}).Return(nil, nil)
 	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
 		DoAndReturn(func(_ context.Context, _ dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, _ any) error {
 			if e.Status != dao.ExecutionSuccess || ts[0].Type != dao.EventTaskSucceeded || ts[0].Task.Output != `{"x":1}` {

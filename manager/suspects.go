@@ -58,7 +58,7 @@ func (m *Manager) pass(ctx context.Context, h *held, move func() error) error {
 	if h.suspect { // has not got on, which would have set the note back
 		note, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 		defer cancel()
-		harmless, end := err == nil && !h.more && len(h.pauses) == 0, m.store.SetStrikes
+		harmless, end := err == nil && len(h.rest) == 0 && len(h.pauses) == 0, m.store.SetStrikes
 		if harmless { // it has been looked at from all sides
 			end = m.store.Acquit
 		}

@@ -72,7 +72,6 @@ func TestSuspectGetsOn(t *testing.T) {
 	m.notes(nil, 1)
 	owner, version := "m1", uint64(1)
 	m.store.EXPECT().Execution(gomockAny, uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowVersionID: &version, WorkflowName: "w", Input: "{}", Output: "{}", LeaseOwner: &owner, LeaseEpoch: 2}, nil)
-	m.store.EXPECT().Tasks(gomockAny, uint64(1)).Return(nil, nil)
 	m.store.EXPECT().WorkflowVersion(gomockAny, version).Return(dao.WorkflowVersion{Version: 1, Definition: oneJob}, nil)
 	m.jobs.EXPECT().Cached(gomockAny).AnyTimes().Return(nil)
 	m.commits()

@@ -145,6 +145,28 @@ func (x *Execution) RunningJobs() []*dao.TaskExecution {
 	return rows
 }
 
+// RunningJob returns the row of a kube-job that runs, or nil, as of the last commit.
+func (x *Execution) RunningJob(taskID uint64) *dao.TaskExecution {
+	x.index()
+	if t := x.jobs[taskID]; t != nil {
+		return t.row
+	}
+	return nil
+}
+
+// StartedJobs returns the rows of the kube-jobs that the last commit has started, and
+// that run, in the order of their ids; once: then none.
+func (x *Execution) StartedJobs() []*dao.TaskExecution {
+	var rows []*dao.TaskExecution
+	for _, t := range x.started {
+		if t.def.Type == schema.KubeJob && !t.row.Status.Ended() {
+			rows = append(rows, t.row)
+		}
+	}
+	x.index()
+	return rows
+}
+
 // Definition returns the definition of a task by its name, or nil.
 func (x *Execution) Definition(taskName string) *schema.Task { return x.def.Task(taskName) }
 
