@@ -13,6 +13,8 @@ type Due struct {
 	// Running and Scheduled are how many executions there are for ClaimRunning and
 	// ClaimScheduled, DueLimit each at the most.
 	Running, Scheduled int
+	// Cancelled says that there may be some for ClaimCancelled.
+	Cancelled bool
 	// Others is how many other managers live, and OthersHeld how many executions
 	// they held when they last said so.
 	Others, OthersHeld int
@@ -22,17 +24,25 @@ type Due struct {
 const DueLimit = 200
 
 // Due looks, in one statement that reads entries of indexes, for executions that
-// by may claim and that wait since now or before, and for managers that were seen
-// after alive.
+// by may claim and that wait since now or before, for those that are to be cancelled,
+// and for managers that were seen after alive. It asks all that Ping asks, too.
 func (s *Store) Due(ctx context.Context, by Claimant, now, alive time.Time) (Due, error) {
-	var d Due
-	err := s.db.WithContext(ctx).Raw("SELECT "+
+	db := s.db.WithContext(ctx)
+	var d struct {
+		Due
+		ReadOnly, InnodbReadOnly string
+	}
+	err := db.Raw("SELECT "+variables(db)+", "+
 		"(SELECT COUNT(*) FROM (SELECT 1 FROM workflow_executions e"+notElsewhere(s.db)+" WHERE e.status = 1 AND e.wake_at <= @now AND x.id IS NULL LIMIT @limit) r) AS running, "+
 		"(SELECT COUNT(*) FROM (SELECT 1 FROM workflow_executions WHERE status = 0 AND wake_at <= @now LIMIT @limit) s) AS scheduled, "+
+		"EXISTS (SELECT 1 FROM workflow_executions WHERE cancel_requested_at IS NOT NULL AND (lease_owner = @owner OR wake_at <= @now)) AS cancelled, "+
 		"(SELECT COUNT(*) FROM managers WHERE seen_at > @alive AND owner <> @owner) AS others, "+
 		"(SELECT COALESCE(SUM(held), 0) FROM managers WHERE seen_at > @alive AND owner <> @owner) AS others_held",
 		map[string]any{"now": micros(now), "alive": micros(alive), "owner": by.Owner, "namespace": by.Namespace, "limit": DueLimit}).Scan(&d).Error
-	return d, translate(err, "look for executions to claim")
+	if err == nil {
+		err = takesWrites(d.ReadOnly, d.InnodbReadOnly)
+	}
+	return d.Due, translate(err, "look for executions to claim")
 }
 
 // queue is an order in which executions are claimed.

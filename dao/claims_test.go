@@ -163,9 +163,23 @@ func TestDue(t *testing.T) {
 			t.Fatal(err)
 		}
 		look(Due{Running: 1, Scheduled: 1, Others: 1, OthersHeld: 2})
-		beat("m1", 1, now.Add(time.Hour-time.Second)) // who comes by forgets the dead
-		if n := count(t, s, "managers"); n != 2 {
-			t.Errorf("%d managers are remembered, want m1 and m2", n)
+		if err := s.RequestCancel(ctx, e.ID, "test", "", now); err != nil {
+			t.Fatal(err)
+		}
+		look(Due{Running: 1, Scheduled: 1, Cancelled: true, Others: 1, OthersHeld: 2})
+		leases, err := s.ClaimRunning(ctx, by("m2"), now, now.Add(time.Minute), 1)
+		if err != nil || len(leases) != 1 {
+			t.Fatalf("%v, %v", leases, err)
+		}
+		look(Due{Scheduled: 1, Others: 1, OthersHeld: 2}) // its holder cancels it
+		later := now.Add(time.Hour - time.Second)
+		beat("m1", 1, later)
+		if n := count(t, s, "managers"); n != 3 {
+			t.Errorf("%d managers are remembered, want m1, m2 and m4", n)
+		}
+		beat("m5", 1, later) // who begins forgets the dead
+		if n := count(t, s, "managers"); n != 3 {
+			t.Errorf("%d managers are remembered, want m1, m2 and m5", n)
 		}
 	})
 }

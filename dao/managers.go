@@ -26,10 +26,15 @@ func (Manager) TableName() string { return "managers" }
 // managerMemory is how long a manager is remembered that was not seen any more.
 const managerMemory = time.Hour
 
-// Heartbeat notes that a manager lives, and forgets those that were not seen for
-// an hour.
+// Heartbeat notes that a manager lives. The first one of each forgets those that were
+// not seen for an hour.
 func (s *Store) Heartbeat(ctx context.Context, m Manager) error {
 	m.StartedAt, m.SeenAt = micros(m.StartedAt), micros(m.SeenAt)
+	known := s.db.WithContext(ctx).Exec("UPDATE managers SET build = ?, held = ?, address = ?, started_at = ?, seen_at = ? WHERE owner = ?",
+		m.Build, m.Held, m.Address, m.StartedAt, m.SeenAt, m.Owner)
+	if known.Error != nil || known.RowsAffected == 1 {
+		return translate(known.Error, "note that manager %s lives", m.Owner)
+	}
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		known := clause.OnConflict{Columns: []clause.Column{{Name: "owner"}}, DoUpdates: clause.AssignmentColumns([]string{"build", "held", "address", "started_at", "seen_at"})}
 		if err := tx.Clauses(known).Create(&m).Error; err != nil {

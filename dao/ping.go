@@ -3,6 +3,7 @@ package dao
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 )
@@ -12,17 +13,15 @@ import (
 var ErrReadOnly = fmt.Errorf("%w: the database is read-only: a failover is under way, or db.host names a replica", ErrUnavailable)
 
 // Ping asks the database whether it answers and would take a write; by a connection
-// of its own (PingBy), else one of those that all use. If not, the
-// connections that wait for use are closed: behind them may be a server that is
-// gone, and each would cost a timeout of its own; new ones go to where the
-// database is by then. The error is ErrUnavailable where waiting helps.
+// of its own (PingBy), else one of those that all use. If not, the connections that
+// wait for use are closed: behind them may be a server that is gone, and each would
+// cost a timeout of its own; new ones go to where the database is by then. The error is ErrUnavailable where waiting helps.
 func (s *Store) Ping(ctx context.Context) error {
 	db := s.ping.WithContext(ctx)
-	var err error
-	if db.Name() == mysqlDialect {
-		err = pingPrimary(db)
-	} else {
-		err = db.Exec("SELECT 1").Error
+	var is struct{ ReadOnly, InnodbReadOnly string }
+	err := db.Raw("SELECT " + variables(db)).Scan(&is).Error
+	if err == nil {
+		err = takesWrites(is.ReadOnly, is.InnodbReadOnly)
 	}
 	if err != nil {
 		closeIdle(s.ping)
@@ -37,15 +36,19 @@ const (
 	sqliteDialect = "sqlite"
 )
 
-// pingPrimary looks at the variables that make a server refuse writes, also those
-// of users who have the right to write all the same: what they wrote to a replica
-// would be lost. innodb_read_only is what readers of Amazon Aurora have.
-func pingPrimary(db *gorm.DB) error {
-	var readOnly, innoDB string
-	if err := db.Raw("SELECT @@global.read_only, @@global.innodb_read_only").Row().Scan(&readOnly, &innoDB); err != nil {
-		return err
+// variables selects, as read_only and innodb_read_only, what makes a server refuse
+// writes, also those of users who have the right to write all the same: what they wrote
+// to a replica would be lost. innodb_read_only is what readers of Amazon Aurora have.
+func variables(db *gorm.DB) string {
+	if db.Name() == mysqlDialect {
+		return "@@global.read_only AS read_only, @@global.innodb_read_only AS innodb_read_only"
 	}
-	if isOn(readOnly) || isOn(innoDB) {
+	return "'0' AS read_only, '0' AS innodb_read_only"
+}
+
+// takesWrites returns ErrReadOnly if one of those variables is on.
+func takesWrites(variables ...string) error {
+	if slices.ContainsFunc(variables, isOn) {
 		return ErrReadOnly
 	}
 	return nil

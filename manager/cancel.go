@@ -15,14 +15,21 @@ import (
 	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
-const (
-	// cancelPolls is how many poll intervals there are between two looks for
-	// executions to cancel: people can wait for two seconds, and an idle manager
-	// asks the database less.
-	cancelPolls = 2
-	// cancelBatch is how many executions one look takes up at the most.
-	cancelBatch = 100
-)
+// cancelBatch is how many executions one look takes up at the most.
+const cancelBatch = 100
+
+// takeCancels looks for executions to cancel whenever a poll has seen that there are
+// some, or somebody has told so, until ctx ends.
+func (m *Manager) takeCancels(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-m.cancels:
+			m.findCancelled(ctx)
+			idle(ctx, wakeRest)
+		}
+	}
+}
 
 // findCancelled takes up the executions that somebody wants to be cancelled: those
 // held here, and those that nobody holds, though there may be no room for them, or

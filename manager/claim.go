@@ -25,6 +25,9 @@ const (
 // they do not is left to other managers. With a limit on running Jobs, scheduled
 // executions are claimed in their turn.
 func (m *Manager) poll(ctx context.Context) {
+	if m.rest() {
+		return
+	}
 	m.notePoll()
 	m.callTurns()
 	m.queueHeld()
@@ -60,7 +63,11 @@ func (m *Manager) claimDue(ctx context.Context) (more bool) {
 	d, err := m.store.Due(pass, m.claimant(), now, out.alive(now).Add(-m.cfg.Lease))
 	if err != nil {
 		m.claimFailed(ctx, err)
+		m.database.Doubt()
 		return false
+	}
+	if d.Cancelled {
+		signal(m.cancels)
 	}
 	if now.Before(out.settled) {
 		d.Running = 0 // most of them are held
@@ -68,6 +75,7 @@ func (m *Manager) claimDue(ctx context.Context) (more bool) {
 	m.mu.Lock()
 	m.due, m.left = d, false
 	m.mu.Unlock()
+	m.noteLook(d)
 	since, limit := m.quota(now)
 	n := 0
 	if d.Running > 0 && !since.Before(out.settled) { // first: their Jobs wait to be looked at

@@ -228,7 +228,6 @@ func TestWideParallelIsLaunchedInPasses(t *testing.T) {
 	}
 	owner, version := "m1", uint64(1)
 	m.store.EXPECT().Execution(gomock.Any(), uint64(1)).Return(dao.WorkflowExecution{ID: 1, WorkflowVersionID: &version, WorkflowName: "w", Input: "{}", LeaseOwner: &owner, LeaseEpoch: 1}, nil)
-	m.store.EXPECT().Tasks(gomock.Any(), uint64(1)).Return(nil, nil)
 	m.store.EXPECT().WorkflowVersion(gomock.Any(), version).Return(dao.WorkflowVersion{Version: 1,
 		Definition: `{"name": "w", "tasks": [{"name": "fan", "type": "parallel", "task-sets": [` + strings.Join(sets, ",") + `]}]}`}, nil)
 	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).

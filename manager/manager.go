@@ -123,6 +123,7 @@ type Manager struct {
 	due          dao.Due
 	polls        [2]time.Time // when the last one but one began, and the last
 	startedAt    time.Time    // when the last start that it was told of is due, by the clock of who told
+	restNext     bool         // whether the next poll may be left out, as the last look has found nothing to do
 	left         bool         // whether the last look has left new executions to others
 	othersHad    time.Time    // what has been waiting since then others had their turn to claim
 	contentUntil time.Time    // until then nothing is given back to have executions spread evenly
@@ -162,9 +163,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	g.Go(func() error {
 		return loopOrWoken(ctx, m.every(m.cfg.PollInterval, "poll"), m.poll, m.starts, m.claimWoken)
 	})
-	g.Go(func() error {
-		return loopOrWoken(ctx, m.every(cancelPolls*m.cfg.PollInterval, "cancel"), m.findCancelled, m.cancels, m.findWoken)
-	})
+	g.Go(func() error { m.takeCancels(ctx); return nil })
 	g.Go(func() error { return loop(ctx, m.every(m.cfg.Lease/3, "renew"), m.renew) })
 	g.Go(func() error {
 		return loop(ctx, m.every(retentionInterval(m.cfg.JobRetention), "retention"), m.deleteJobs)

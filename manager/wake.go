@@ -55,12 +55,6 @@ func (m *Manager) claimWoken(ctx context.Context) {
 	idle(ctx, wakeRest)
 }
 
-// findWoken looks for executions to cancel, and rests.
-func (m *Manager) findWoken(ctx context.Context) {
-	m.findCancelled(ctx)
-	idle(ctx, wakeRest)
-}
-
 // awaitDue waits until the last start is due by this clock, if its clock differs by
 // little.
 func (m *Manager) awaitDue(ctx context.Context) {

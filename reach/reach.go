@@ -1,5 +1,6 @@
 // Package reach tells whether what a service cannot work without, the database
-// or the API server, can be reached. It asks once a second, whatever else goes
+// or the API server, can be reached. It asks once a second, unless it has just
+// answered somebody else (Answered), whatever else goes
 // on, so that nobody has to conclude from an error of one call that all would
 // fail; nobody else needs to ask while the answer is no; and who waits goes on
 // within a second of the return.
@@ -51,8 +52,9 @@ type Probe struct {
 	looking sync.Mutex // held by the look under way
 
 	mu       sync.Mutex
-	known    bool // there was a look
-	failures int  // in a row
+	known    bool      // there was a look
+	enough   time.Time // until then Run need not look
+	failures int       // in a row
 	away     *AwayError
 	reach    context.Context // ends, with its cause, when calls under way are to be given up
 	cut      context.CancelCauseFunc
@@ -93,7 +95,9 @@ func New(cfg Config) *Probe {
 // what is asked for does not march in step, until ctx ends. It returns why that was.
 func (p *Probe) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		p.Look(ctx)
+		if p.due() {
+			p.Look(ctx)
+		}
 		interval := p.cfg.Interval
 		next := time.NewTimer(interval - p.early)
 		select {
@@ -104,6 +108,7 @@ func (p *Probe) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-next.C:
 		case <-p.doubt:
+			p.Answered(0)
 		}
 		next.Stop()
 	}
@@ -117,6 +122,21 @@ func (p *Probe) Doubt() {
 	case p.doubt <- struct{}{}:
 	default:
 	}
+}
+
+// Answered says that it has just answered somebody else, all that Ping asks for: for
+// that long Run need not look. While it is away, Run looks all the same.
+func (p *Probe) Answered(enough time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.enough = time.Now().Add(enough)
+}
+
+// due says whether Run is to look now.
+func (p *Probe) due() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.known || p.away != nil || !time.Now().Before(p.enough)
 }
 
 // Look asks once and notes the answer. It logs only what is new.

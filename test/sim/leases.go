@@ -18,6 +18,10 @@ func (s *store) Due(ctx context.Context, by dao.Claimant, now, alive time.Time) 
 	return ask(s.p, s.read(ctx, "Due"), func() (d dao.Due, _ error) {
 		d.Running = min(dao.DueLimit, len(s.db().claimable(by, s.db().waiting(dao.ExecutionRunning, micros(now)))))
 		d.Scheduled = min(dao.DueLimit, len(s.db().waiting(dao.ExecutionScheduled, micros(now))))
+		for _, e := range s.db().executions {
+			own := e.LeaseOwner != nil && *e.LeaseOwner == by.Owner
+			d.Cancelled = d.Cancelled || e.CancelRequestedAt != nil && (own || e.WakeAt != nil && !e.WakeAt.After(micros(now)))
+		}
 		for _, m := range s.db().managers {
 			if m.Owner != by.Owner && m.SeenAt.After(micros(alive)) {
 				d.Others++

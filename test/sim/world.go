@@ -126,9 +126,13 @@ func (w *world) newProcess(slot int) *process {
 		p.skew = time.Duration(w.rng.IntN(21)-10) * time.Second
 	}
 	store, jobs := w.schedule.Mutation.wrap(p)
+	address := "" // nobody tells it of anything
+	if p.number%2 == 0 {
+		address = p.owner
+	}
 	limits := w.limitsOf(p.number)
 	m, err := manager.New(manager.Config{
-		Owner: p.owner, Installation: installation, Namespace: "sim", JobapiEndpoint: "jobapi:50051",
+		Owner: p.owner, Installation: installation, Namespace: "sim", JobapiEndpoint: "jobapi:50051", Address: address,
 		PollInterval: pollInterval, Lease: lease, Workers: maxExecutions, JobRetention: w.retention, KeptLogBytes: w.logs, StartTimeout: startTimeout,
 		MaxRunningJobs: limits.all, MaxRunningJobsPerNamespace: limits.inNamespace, Now: p.now,
 	}, store, jobs, tokens{}, slog.New(slog.DiscardHandler))
