@@ -24,8 +24,8 @@ func (t turn) compare(o turn) int {
 func (s *Store) ClaimInTurn(ctx context.Context, by Claimant, due, until time.Time, ahead, limit int) ([]Lease, error) {
 	db := s.db.WithContext(ctx)
 	var waiting, scheduled []turn
-	// In this order, so that one that begins in between is counted twice, not never.
-	// One that nobody has, and that is not due, as by a clock that is ahead, is in nobody's way.
+	// In this order, so that one that begins in between is counted twice, not never. One
+	// that nobody has, and that is not due, as by a clock that is ahead, is in nobody's way.
 	err := db.Table("workflow_executions").Select("queue_rank, id, wake_at").
 		Where("status = ? AND (wake_at <= ? OR lease_owner IS NOT NULL)", ExecutionScheduled, micros(due)).
 		Order("queue_rank, id").Limit(ahead).Find(&scheduled).Error

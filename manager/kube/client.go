@@ -136,7 +136,15 @@ func (w warnings) HandleWarningHeaderWithContext(ctx context.Context, code int, 
 func (c *Client) Create(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, jobKey{}, job.Name), requestTimeout)
 	defer cancel()
-	return c.api.BatchV1().Jobs(c.cfg.Namespace).Create(ctx, job, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+	created, err := c.api.BatchV1().Jobs(c.cfg.Namespace).Create(ctx, job, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+	if err != nil {
+		return nil, err
+	}
+	// Its pod may be seen to succeed before the watch tells of the Job. If the Job is gone
+	// already, and the watch has said so, the next list says so again.
+	known := *created
+	c.cached.put(slim(&known))
+	return created, nil
 }
 
 // Get reads a Job; see manager.Jobs.

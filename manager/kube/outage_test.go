@@ -50,7 +50,7 @@ func TestListsThatFailInAnOutage(t *testing.T) {
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				c.keepListing(ctx, 0, func(metav1.Object) {})
+				c.keepListing(ctx, func(metav1.Object) {})
 			}()
 			<-lists
 			<-lists // what came of the first has been logged

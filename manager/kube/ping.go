@@ -34,11 +34,8 @@ const signOfLife = "/livez"
 // sent into it before may come through only when it is long back.
 const hungToClose = 2
 
-// newPings returns pings over the connections of shared. They wait for no limit
-// of requests a second.
+// newPings returns pings over the connections of shared.
 func newPings(rc *rest.Config, shared *http.Client, dialer *connrotation.Dialer) (*pings, error) {
-	rc = rest.CopyConfig(rc)
-	rc.QPS, rc.RateLimiter = -1, nil
 	api, err := discovery.NewDiscoveryClientForConfigAndClient(rc, shared)
 	if err != nil {
 		return nil, err
@@ -57,9 +54,8 @@ func newDialer(rc *rest.Config) *connrotation.Dialer {
 
 // Ping asks the API server whether it lives, and so its etcd. It does not ask whether
 // it is ready: one that shuts down says no, and yet serves for a while all who ask, and
-// there may be no other. If it does not answer
-// twice in a row, all connections are closed, and the requests on them fail. When
-// it answers again, Run begins anew.
+// there may be no other. If it does not answer twice in a row, all connections are
+// closed, and the requests on them fail. When it answers again, Run begins anew.
 func (c *Client) Ping(ctx context.Context) error {
 	_, err := c.pings.api.Get().AbsPath(signOfLife).MaxRetries(0).DoRaw(ctx)
 	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {

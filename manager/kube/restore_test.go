@@ -37,7 +37,7 @@ func TestRestoredEtcd(t *testing.T) {
 			l.Items = append(l.Items, *j)
 		}
 		list.Store(l)
-		if err := c.relist(t.Context(), func(obj metav1.Object) { changed = append(changed, obj.GetName()) }); err != nil {
+		if _, err := c.relist(t.Context(), func(obj metav1.Object) { changed = append(changed, obj.GetName()) }); err != nil {
 			t.Fatal(err)
 		}
 		slices.Sort(changed)

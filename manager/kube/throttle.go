@@ -33,10 +33,11 @@ const (
 
 // throttle bounds how many requests are under way at once, and finds the bound by
 // itself: one more with each request that goes well while the bound is what holds
-// others up, or, once there was a cut, every quarter of a second; and a cut when the API server refuses (429, 503, 504) or has
-// become slow, as it does for those that its priority and fairness has wait (additive
-// increase, multiplicative decrease, as in TCP: Chiu and Jain, 1989). So a manager
-// takes what is there, and leaves others theirs. Requests wait in no order.
+// others up, or, once there was a cut, every quarter of a second; and a cut when the API
+// server refuses (429, 503, 504) or has become slow, as it does for those that its
+// priority and fairness has wait (additive increase, multiplicative decrease, as in TCP:
+// Chiu and Jain, 1989). So a manager takes what is there, and leaves others theirs.
+// Requests wait in no order.
 type throttle struct {
 	next http.RoundTripper
 	log  *slog.Logger

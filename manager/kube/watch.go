@@ -2,16 +2,17 @@ package kube
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
+	"k8s.io/apimachinery/pkg/watch"
 	toolscache "k8s.io/client-go/tools/cache"
+	toolswatch "k8s.io/client-go/tools/watch"
 )
 
 // selector matches the Jobs of this installation.
@@ -22,74 +23,44 @@ func (c *Client) selector() string {
 // relistRetry is the time between two tries to list Jobs while that fails.
 const relistRetry = time.Second
 
-// Run watches the namespace's Jobs by an informer, and lists them now and then,
-// and watches for pods that succeed; see manager.Jobs. After an outage of the API server it lists them at once and
-// begins the watch anew: the informer's own pauses grow to a minute.
+// Run lists the namespace's Jobs now and then, and watches them from there, and watches
+// for pods that succeed; see manager.Jobs. After an outage of the API server it begins
+// anew: what its watches knew may be of times that have not been.
 func (c *Client) Run(ctx context.Context, changed func(obj metav1.Object)) error {
-	for relistIn := c.cfg.RelistInterval; ; relistIn = 0 {
-		end, err := c.watch(ctx, changed)
-		if err != nil {
-			return err
-		}
-		c.keepListing(ctx, relistIn, changed)
+	for ctx.Err() == nil {
+		var pods sync.WaitGroup
+		watching, end := context.WithCancel(ctx)
+		pods.Go(func() { c.watchPods(watching, changed) })
+		c.keepListing(watching, changed)
 		end()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-}
-
-// watch starts an informer for Jobs, and the watch on pods; the caller ends both.
-func (c *Client) watch(ctx context.Context, changed func(obj metav1.Object)) (end func(), err error) {
-	factory := informers.NewSharedInformerFactoryWithOptions(c.api, 0,
-		informers.WithNamespace(c.cfg.Namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = c.selector() }),
-		informers.WithTransform(slim))
-	informer := factory.Batch().V1().Jobs().Informer()
-	seen := func(job *batchv1.Job) {
-		if c.cached.put(job) {
-			changed(job)
-		}
-	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { seen(obj.(*batchv1.Job)) },
-		UpdateFunc: func(_, obj any) { seen(obj.(*batchv1.Job)) },
-		DeleteFunc: func(obj any) {
-			if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-				obj = gone.Obj
-			}
-			job := obj.(*batchv1.Job)
-			c.cached.remove(job)
-			changed(job)
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("watch Jobs: %w", err)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	factory.StartWithContext(ctx)
-	var pods sync.WaitGroup
-	pods.Go(func() { c.watchPods(ctx, changed) })
-	return func() {
-		cancel()
-		factory.Shutdown()
 		pods.Wait()
-	}, nil
+	}
+	return ctx.Err()
 }
 
-// keepListing lists all Jobs, first after that time, until ctx ends or the API
-// server is back from an outage, which it sees by its lists or by Ping.
-func (c *Client) keepListing(ctx context.Context, in time.Duration, changed func(obj metav1.Object)) {
-	var failing time.Time // since when; zero: the last list was right
+// keepListing lists all Jobs, and keeps a watch that goes on from a list, until ctx ends
+// or the API server is back from an outage, which it sees by its lists or by Ping.
+func (c *Client) keepListing(ctx context.Context, changed func(obj metav1.Object)) {
+	var (
+		failing time.Time // since when; zero: the last list was right
+		w       jobWatch
+		in      time.Duration // until the next list
+		listed  time.Time     // when the last one began
+	)
+	defer func() { w.stop() }()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.pings.returned:
 			return
+		case <-w.tooOld:
+			in = time.Until(listed.Add(relistRetry))
+			continue
 		case <-time.After(in):
 		}
-		err := c.relist(ctx, changed)
+		listed = time.Now()
+		version, err := c.relist(ctx, changed)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -99,33 +70,112 @@ func (c *Client) keepListing(ctx context.Context, in time.Duration, changed func
 			fallthrough
 		case err != nil:
 			in = relistRetry
+			continue
 		case !failing.IsZero():
 			c.log.InfoContext(ctx, "Jobs are listed again", "namespace", c.cfg.Namespace, "failed_for", time.Since(failing).Round(time.Second).String())
 			return
-		default:
-			in = c.cfg.RelistInterval
+		}
+		in = c.cfg.RelistInterval
+		if w.ended() || newer(w.from, version) { // or etcd was restored from a backup
+			w.stop()
+			w = c.watchJobs(ctx, version, changed)
 		}
 	}
 }
 
-// relist compares what the API server has with what the watch has told.
-func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) error {
+// jobWatch is a watch on Jobs under way. The zero value is one that has ended.
+type jobWatch struct {
+	from   string // the version that it began with
+	cancel context.CancelFunc
+	done   chan struct{}
+	tooOld chan struct{} // has something once it cannot go on from where it was
+}
+
+func (w *jobWatch) ended() bool {
+	if w.done == nil {
+		return true
+	}
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// stop ends it, and waits for that.
+func (w *jobWatch) stop() {
+	if w.done != nil {
+		w.cancel()
+		<-w.done
+	}
+}
+
+// watchJobs watches Jobs from that version on. A watch that the API server closes, as it
+// does with slow ones when it has much to do, goes on from the last version.
+func (c *Client) watchJobs(ctx context.Context, version string, changed func(obj metav1.Object)) jobWatch {
+	ctx, cancel := context.WithCancel(ctx)
+	w := jobWatch{from: version, cancel: cancel, done: make(chan struct{}), tooOld: make(chan struct{}, 1)}
+	go func() {
+		err := c.watchJobsFrom(ctx, version, changed)
+		close(w.done)
+		switch {
+		case ctx.Err() != nil:
+		case apierrors.IsGone(err), apierrors.IsResourceExpired(err):
+			w.tooOld <- struct{}{}
+		default:
+			c.log.Log(ctx, c.unlessAway(ctx, slog.LevelWarn), "Jobs cannot be watched: they are listed now and then",
+				"namespace", c.cfg.Namespace, "every", c.cfg.RelistInterval.String(), "error", err)
+		}
+	}()
+	return w
+}
+
+// watchJobsFrom returns why the watch cannot go on from where it was.
+func (c *Client) watchJobsFrom(ctx context.Context, version string, changed func(obj metav1.Object)) error {
+	w, err := toolswatch.NewRetryWatcherWithContext(ctx, version, &toolscache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = c.selector()
+			return c.api.BatchV1().Jobs(c.cfg.Namespace).Watch(ctx, o)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	for e := range w.ResultChan() {
+		job, ok := e.Object.(*batchv1.Job)
+		switch {
+		case !ok:
+			err = apierrors.FromObject(e.Object)
+		case e.Type == watch.Deleted:
+			c.cached.remove(job)
+			changed(job)
+		case c.cached.put(slim(job)):
+			changed(job)
+		}
+	}
+	return err
+}
+
+// relist compares what the API server has with what the watch has told. It returns the
+// version as of which that is.
+func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	began, names, version := time.Now(), map[string]bool{}, ""
+	began, names := time.Now(), map[string]bool{}
 	var before []*batchv1.Job // of a restore of etcd
 	newest := c.cached.newestVersion()
-	err := c.pages(ctx, c.selector(), func(list *batchv1.JobList) {
+	err = c.pages(ctx, c.selector(), func(list *batchv1.JobList) {
 		if version == "" {
 			version = list.ResourceVersion
 			before = c.restored(ctx, newest, version)
 		}
 		for i := range list.Items {
-			job := &list.Items[i]
-			_, _ = slim(job)
+			job := list.Items[i] // a copy: else each would keep its whole page
 			names[job.Name] = true
-			if c.cached.put(job) {
-				changed(job)
+			if c.cached.put(slim(&job)) {
+				changed(&job)
 			}
 		}
 	})
@@ -135,13 +185,13 @@ func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) er
 		}
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, job := range c.cached.removeMissing(names, version) {
 		changed(job)
 	}
 	c.succeeded.forget(began.Add(-c.cfg.RelistInterval))
-	return nil
+	return version, nil
 }
 
 // restored forgets and returns all Jobs that are known if a list has a lower version
@@ -159,11 +209,7 @@ func (c *Client) restored(ctx context.Context, newest, version string) []*batchv
 }
 
 // slim drops what nobody here reads, so that a running Job costs little memory.
-func slim(obj any) (any, error) {
-	job, ok := obj.(*batchv1.Job)
-	if !ok {
-		return obj, nil
-	}
+func slim(job *batchv1.Job) *batchv1.Job {
 	job.ManagedFields = nil
 	job.Annotations = nil
 	s := &job.Spec
@@ -171,7 +217,7 @@ func slim(obj any) (any, error) {
 		Completions: s.Completions, Parallelism: s.Parallelism, CompletionMode: s.CompletionMode,
 		PodFailurePolicy: s.PodFailurePolicy, SuccessPolicy: s.SuccessPolicy, ManagedBy: s.ManagedBy,
 	}
-	return job, nil
+	return job
 }
 
 // cache keeps the newest that is known of each Job, whoever told it.

@@ -140,7 +140,7 @@ func (k *jobs) Create(ctx context.Context, obj *batchv1.Job) (*batchv1.Job, erro
 		current := ctx.Err() == nil && !k.p.dead && epoch != 0 && w.epochOf(obj, k.p.owner) == epoch
 		return !current && w.cluster.jobs[obj.Name] == nil && (w.cluster.made[attemptOf(obj)] != nil || w.taskOver(obj))
 	}
-	return ask(k.p, c, func() (*batchv1.Job, error) {
+	created, err := ask(k.p, c, func() (*batchv1.Job, error) {
 		created, err := w.cluster.create(obj, false)
 		if err == nil {
 			w.checkCreated(w.cluster.jobs[obj.Name], k.p.owner)
@@ -148,6 +148,10 @@ func (k *jobs) Create(ctx context.Context, obj *batchv1.Job) (*batchv1.Job, erro
 		}
 		return created, err
 	})
+	if err == nil {
+		k.p.watch.note(created)
+	}
+	return created, err
 }
 
 func (k *jobs) Get(ctx context.Context, name string) (*batchv1.Job, error) {

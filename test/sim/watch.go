@@ -60,6 +60,15 @@ func (v *watch) get(name string) *batchv1.Job {
 	return v.cache[name]
 }
 
+// note has the cache know what an answer has told.
+func (v *watch) note(obj *batchv1.Job) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if old := v.cache[obj.Name]; old == nil || version(obj) > version(old) {
+		v.cache[obj.Name] = obj.DeepCopy()
+	}
+}
+
 // succeeded returns the pod that has been told of.
 func (v *watch) succeeded(uid types.UID) *corev1.Pod {
 	v.mu.Lock()
