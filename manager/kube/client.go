@@ -142,8 +142,7 @@ func (c *Client) Create(ctx context.Context, job *batchv1.Job) (*batchv1.Job, er
 	}
 	// Its pod may be seen to succeed before the watch tells of the Job. If the Job is gone
 	// already, and the watch has said so, the next list says so again.
-	known := *created
-	c.cached.put(slim(&known))
+	c.cached.put(created)
 	return created, nil
 }
 

@@ -24,10 +24,13 @@ import (
 // otherwise, and has not been judged to fail. The Job controller says the same, but
 // only after it has gathered changes of pods for a second.
 func SucceedsByPod(job *batchv1.Job) bool {
-	s := &job.Spec
+	return ofOnePod(&job.Spec) && job.DeletionTimestamp == nil && FailedBy(job) == ""
+}
+
+// ofOnePod says whether a Job's success is by its spec that of one pod.
+func ofOnePod(s *batchv1.JobSpec) bool {
 	return atMostOne(s.Completions) && atMostOne(s.Parallelism) && !isIndexed(s) &&
-		s.PodFailurePolicy == nil && s.SuccessPolicy == nil && s.ManagedBy == nil &&
-		job.DeletionTimestamp == nil && FailedBy(job) == ""
+		s.PodFailurePolicy == nil && s.SuccessPolicy == nil && s.ManagedBy == nil
 }
 
 // atMostOne is for numbers of pods, which are 1 by default.

@@ -36,8 +36,7 @@ func TestSucceedsByPod(t *testing.T) {
 			if got := SucceedsByPod(&tc.job); got != tc.want {
 				t.Errorf("got %t", got)
 			}
-			slimmed := slim(tc.job.DeepCopy())
-			if got := SucceedsByPod(slimmed); got != tc.want {
+			if got := SucceedsByPod(knownOf(&tc.job).job()); got != tc.want {
 				t.Errorf("as the watch keeps it: %t", got)
 			}
 		})

@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
@@ -151,7 +150,7 @@ func (c *Client) watchJobsFrom(ctx context.Context, version string, changed func
 		case e.Type == watch.Deleted:
 			c.cached.remove(job)
 			changed(job)
-		case c.cached.put(slim(job)):
+		case c.cached.put(job):
 			changed(job)
 		}
 	}
@@ -172,10 +171,10 @@ func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) (v
 			before = c.restored(ctx, newest, version)
 		}
 		for i := range list.Items {
-			job := list.Items[i] // a copy: else each would keep its whole page
+			job := &list.Items[i]
 			names[job.Name] = true
-			if c.cached.put(slim(&job)) {
-				changed(&job)
+			if c.cached.put(job) {
+				changed(job)
 			}
 		}
 	})
@@ -206,108 +205,4 @@ func (c *Client) restored(ctx context.Context, newest, version string) []*batchv
 	c.log.WarnContext(ctx, "the API server's versions have gone back: was etcd restored from a backup? All Jobs are looked at anew",
 		"namespace", c.cfg.Namespace, "version", version, "version_before", newest, "jobs", len(jobs))
 	return jobs
-}
-
-// slim drops what nobody here reads, so that a running Job costs little memory.
-func slim(job *batchv1.Job) *batchv1.Job {
-	job.ManagedFields = nil
-	job.Annotations = nil
-	s := &job.Spec
-	job.Spec = batchv1.JobSpec{ // what SucceedsByPod reads
-		Completions: s.Completions, Parallelism: s.Parallelism, CompletionMode: s.CompletionMode,
-		PodFailurePolicy: s.PodFailurePolicy, SuccessPolicy: s.SuccessPolicy, ManagedBy: s.ManagedBy,
-	}
-	return job
-}
-
-// cache keeps the newest that is known of each Job, whoever told it.
-type cache struct {
-	mu     sync.RWMutex
-	jobs   map[string]*batchv1.Job
-	newest string // version, of all Jobs and lists that were ever seen
-}
-
-func newCache() *cache { return &cache{jobs: map[string]*batchv1.Job{}, newest: "0"} }
-
-func (c *cache) newestVersion() string {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.newest
-}
-
-// reset forgets and returns all Jobs, and begins anew with that version.
-func (c *cache) reset(version string) []*batchv1.Job {
-	jobs := c.list()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.jobs, c.newest = map[string]*batchv1.Job{}, version
-	return jobs
-}
-
-func (c *cache) get(name string) *batchv1.Job {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.jobs[name]
-}
-
-func (c *cache) list() []*batchv1.Job {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	jobs := make([]*batchv1.Job, 0, len(c.jobs))
-	for _, j := range c.jobs {
-		jobs = append(jobs, j)
-	}
-	return jobs
-}
-
-// put keeps job unless something at least as new is known; it says whether it did.
-func (c *cache) put(job *batchv1.Job) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old := c.jobs[job.Name]; old != nil && !newer(job.ResourceVersion, old.ResourceVersion) {
-		return false
-	}
-	c.jobs[job.Name] = job
-	c.see(job.ResourceVersion)
-	return true
-}
-
-func (c *cache) remove(job *batchv1.Job) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if old := c.jobs[job.Name]; old != nil && old.UID == job.UID {
-		delete(c.jobs, job.Name)
-	}
-}
-
-// see notes a version; the caller has the lock.
-func (c *cache) see(version string) {
-	if newer(version, c.newest) && !newer(c.newest, version) { // what is no number counts for nothing
-		c.newest = version
-	}
-}
-
-// removeMissing removes and returns the Jobs that a list of that version does
-// not have, but for those that are newer than the list.
-func (c *cache) removeMissing(names map[string]bool, version string) []*batchv1.Job {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.see(version)
-	var gone []*batchv1.Job
-	for name, job := range c.jobs {
-		if !names[name] && !newer(job.ResourceVersion, version) {
-			delete(c.jobs, name)
-			gone = append(gone, job)
-		}
-	}
-	return gone
-}
-
-// newer compares two resource versions of one resource, which are decimal
-// numbers that grow (KEP-5504, "Comparable Resource Version"). What is no
-// number counts as newer: better one look too many.
-func newer(a, b string) bool {
-	x, errA := strconv.ParseUint(a, 10, 64)
-	y, errB := strconv.ParseUint(b, 10, 64)
-	return errA != nil || errB != nil || x > y
 }

@@ -1,0 +1,88 @@
+package kube
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func version(name, v string) *batchv1.Job {
+	job := &batchv1.Job{}
+	job.Name, job.UID, job.ResourceVersion = name, "u", v
+	return job
+}
+
+// What the watch and the list tell comes in any order; the newest counts.
+func TestCacheKeepsTheNewest(t *testing.T) {
+	t.Parallel()
+	c := newCache()
+	steps := []struct {
+		version string
+		want    bool
+	}{{"9", true}, {"10", true}, {"9", false}, {"10", false}, {"11", true}}
+	for _, s := range steps {
+		if got := c.put(version("a", s.version)); got != s.want {
+			t.Errorf("put of version %s: %t, want %t", s.version, got, s.want)
+		}
+	}
+	if v := c.get("a").ResourceVersion; v != "11" {
+		t.Errorf("version %s is kept", v)
+	}
+}
+
+func TestCacheRemovesWhatAListDoesNotHave(t *testing.T) {
+	t.Parallel()
+	c := newCache()
+	for _, job := range []*batchv1.Job{version("listed", "5"), version("gone", "6"), version("newer-than-the-list", "21")} {
+		c.put(job)
+	}
+	gone := c.removeMissing(map[string]bool{"listed": true}, "20")
+	if len(gone) != 1 || gone[0].Name != "gone" || len(c.list()) != 2 {
+		t.Errorf("removed %v, kept %d", gone, len(c.list()))
+	}
+}
+
+func TestCacheRemovesOnlyTheJobThatIsGone(t *testing.T) {
+	t.Parallel()
+	c := newCache()
+	c.put(version("a", "5"))
+	other := version("a", "4")
+	other.UID = "before"
+	c.remove(other)
+	if c.get("a") == nil {
+		t.Error("the deletion of an earlier Job removed the present one of that name")
+	}
+}
+
+// What is read of a Job is kept, and nothing else.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	at := metav1.NewTime(time.Unix(100, 0))
+	meta := metav1.ObjectMeta{
+		Name: "j", Namespace: "ns", UID: "u", ResourceVersion: "7", CreationTimestamp: at, DeletionTimestamp: &at,
+		Labels: map[string]string{LabelTaskID: "5", LabelManagedBy: ManagedBy},
+	}
+	status := batchv1.JobStatus{Active: 1, StartTime: &at, Ready: new(int32(1)), Conditions: []batchv1.JobCondition{{Type: batchv1.JobSuspended, Status: corev1.ConditionTrue}}}
+	template := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c"}}}}
+	cases := map[string]struct{ spec, want batchv1.JobSpec }{
+		"of one pod": {batchv1.JobSpec{Completions: new(int32(1)), Parallelism: new(int32(1)), CompletionMode: new(batchv1.NonIndexedCompletion), BackoffLimit: new(int32(3)), Template: template}, batchv1.JobSpec{}},
+		"of many": {
+			batchv1.JobSpec{Completions: new(int32(9)), CompletionMode: new(batchv1.IndexedCompletion), PodFailurePolicy: &batchv1.PodFailurePolicy{}, Template: template},
+			batchv1.JobSpec{Completions: new(int32(9)), CompletionMode: new(batchv1.IndexedCompletion), PodFailurePolicy: &batchv1.PodFailurePolicy{}},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			full := &batchv1.Job{ObjectMeta: *meta.DeepCopy(), Spec: tc.spec, Status: status}
+			full.Labels["app"], full.Annotations, full.ManagedFields = "mine", map[string]string{"a": "b"}, []metav1.ManagedFieldsEntry{{}}
+			if diff := cmp.Diff(&batchv1.Job{ObjectMeta: meta, Spec: tc.want, Status: status}, knownOf(full).job()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
