@@ -29,9 +29,9 @@ type Lease struct {
 // answer was lost. One whose row somebody else has locked is not extended, and does
 // not keep the others from it: its Until is as it was.
 func (s *Store) Renew(ctx context.Context, owner string, until time.Time) ([]Lease, error) {
-	var any, leases []Lease
-	err := s.db.WithContext(ctx).Table("workflow_executions").Select("id AS execution_id").Where("lease_owner = ?", owner).Limit(1).Find(&any).Error
-	if err != nil || len(any) == 0 { // as mostly, when there is little to do
+	var held, leases []Lease
+	err := s.db.WithContext(ctx).Table("workflow_executions").Select("id AS execution_id").Where("lease_owner = ?", owner).Limit(1).Find(&held).Error
+	if err != nil || len(held) == 0 { // as mostly, when there is little to do
 		return nil, translate(err, "look for the leases of %s", owner)
 	}
 	err = s.tx(ctx, func(tx *gorm.DB) error {

@@ -28,17 +28,17 @@ func TestRecordedOutputsAreAskedFor(t *testing.T) {
 			return dao.ErrConflict
 		}
 	}
-	any := gomock.Any()
+	anything := gomock.Any()
 	row := dao.TaskExecution{ID: 5, WorkflowExecutionID: 1, TaskName: "a", TaskType: "kube-job", Attempt: 1, Input: "{}", ExecutionName: new("w-a-5-1"), JobUID: new(string(runningJob(m.now).UID)), Namespace: m.cfg.Namespace}
 	row.RecordedOutput, row.RecordedRev = new(`{"n":1}`), 1
 	owner, version, at := "m1", uint64(1), m.now
 	gomock.InOrder(
 		// Nothing is known of records, so none is asked for; there is one.
-		m.store.EXPECT().Commit(any, any, any, any, any).DoAndReturn(written("{}")),
-		m.store.EXPECT().Execution(any, uint64(1)).Return(dao.WorkflowExecution{ID: 1, Status: dao.ExecutionRunning, StartedAt: &at, WorkflowVersionID: &version, WorkflowName: "w", Input: "{}", Output: "{}", LeaseOwner: &owner, LeaseEpoch: 1}, nil),
-		m.store.EXPECT().Tasks(any, uint64(1)).Return([]*dao.TaskExecution{&row}, nil),
-		m.store.EXPECT().RecordedOutputs(any, []uint64{5}).Return(map[uint64]dao.Recorded{5: {Output: new(`{"n":2}`), Rev: 2}}, nil),
-		m.store.EXPECT().Commit(any, any, any, any, any).DoAndReturn(written(`{"n":2}`)),
+		m.store.EXPECT().Commit(anything, anything, anything, anything, anything).DoAndReturn(written("{}")),
+		m.store.EXPECT().Execution(anything, uint64(1)).Return(dao.WorkflowExecution{ID: 1, Status: dao.ExecutionRunning, StartedAt: &at, WorkflowVersionID: &version, WorkflowName: "w", Input: "{}", Output: "{}", LeaseOwner: &owner, LeaseEpoch: 1}, nil),
+		m.store.EXPECT().Tasks(anything, uint64(1)).Return([]*dao.TaskExecution{&row}, nil),
+		m.store.EXPECT().RecordedOutputs(anything, []uint64{5}).Return(map[uint64]dao.Recorded{5: {Output: new(`{"n":2}`), Rev: 2}}, nil),
+		m.store.EXPECT().Commit(anything, anything, anything, anything, anything).DoAndReturn(written(`{"n":2}`)),
 	)
 	m.reconcile(t.Context(), 1)
 	m.reconcile(t.Context(), 1)
