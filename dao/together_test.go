@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
 )
 
 // begun schedules, claims and begins so many executions.
@@ -182,5 +183,53 @@ func TestOneLockedRowHoldsUpNoOtherCommit(t *testing.T) {
 	left, err = s.commitTogether(ctx, commits)
 	if diff := cmp.Diff(want, left); err != nil || diff != "" {
 		t.Errorf("commits left out (%v, -want +got):\n%s", err, diff)
+	}
+}
+
+// What a step of a chain costs, alone and with others, counted by the server.
+func TestStatementsOfAStep(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ together, most int }{
+		// BEGIN, the task that starts, its name and the end of the one before, events, COMMIT.
+		"alone": {1, 5},
+		// The leases, the ids of what was inserted, and executions that end, beside these.
+		"together": {20, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := onMariaDB(t)
+			leases, executions, tasks := s.begun(t, tc.together)
+			all := steps(executions, tasks)
+			var before, after int
+			err := s.gdb.Connection(func(conn *gorm.DB) error {
+				conn = conn.Session(&gorm.Session{NewDB: true})
+				const questions = "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'QUESTIONS'"
+				if err := conn.Raw(questions).Scan(&before).Error; err != nil {
+					return err
+				}
+				store := New(conn)
+				if tc.together == 1 {
+					if err := store.Commit(t.Context(), leases[0], executions[0], all[0], now); err != nil {
+						return err
+					}
+				} else {
+					commits := make([]*commit, len(all))
+					for i, ts := range all {
+						commits[i] = newCommit(leases[i], executions[i], ts, now)
+					}
+					left, err := store.commitTogether(t.Context(), commits)
+					if err != nil || len(left) > 0 {
+						return fmt.Errorf("%v are left out: %w", left, err)
+					}
+				}
+				return conn.Raw(questions).Scan(&after).Error
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := after - before - 1
+			if t.Logf("%d statements", n); n > tc.most || n < 4 {
+				t.Errorf("%d statements, want %d at the most", n, tc.most)
+			}
+		})
 	}
 }
