@@ -1,7 +1,7 @@
 // Package dao reads and writes the rows of jobnetes: one file per table. Each
-// exported method is one statement or one transaction; it returns ErrNotFound,
-// ErrDuplicate or ErrConflict where that is what happened, whatever the
-// database. It alone, with db, knows gorm.
+// exported method is one statement or one transaction, which calls of the same kind
+// may share (gathering); it returns ErrNotFound, ErrDuplicate or ErrConflict where
+// that is what happened, whatever the database. It alone, with db, knows gorm.
 //
 // Who writes what: the manager that holds an execution's lease moves the
 // execution and its tasks (Commit, MarkLaunched); any manager gives a task its turn

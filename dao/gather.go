@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
-// gatherLimit is how many calls are carried out together at the most.
-const gatherLimit = 64
+const (
+	// gatherLimit is how many calls are carried out together at the most.
+	gatherLimit = 64
+	// gatherPatience is for how long others wait for what is under way, which may wait for
+	// a lock.
+	gatherPatience = 100 * time.Millisecond
+)
 
 // gathering has calls that come at the same time carried out together, at the cost of
 // few statements. Nobody waits for others to come: a call that comes alone is carried
@@ -78,9 +84,12 @@ func (g *gathering[T]) await(ctx context.Context, me *gathered[T]) error {
 	return nil
 }
 
-// lead carries out a call with all that wait, and then has the next one lead.
+// lead carries out a call with all that wait, and then, or if it takes long, has the
+// next one lead.
 func (g *gathering[T]) lead(ctx context.Context, me *gathered[T]) {
-	defer g.next()
+	next := sync.OnceFunc(g.next)
+	defer next()
+	defer time.AfterFunc(gatherPatience, next).Stop()
 	g.mu.Lock()
 	n := min(len(g.waiting), gatherLimit-1)
 	all := append([]*gathered[T]{me}, g.waiting[:n]...)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // What comes while a call is carried out is carried out together, and each call has
@@ -116,6 +117,41 @@ func TestGatheringWithoutTime(t *testing.T) {
 		synctest.Wait()
 		if !errors.Is(errs[2], context.Canceled) || errs[0] != nil || errs[3] != nil {
 			t.Errorf("the calls end with %v", errs)
+		}
+	})
+}
+
+// What waits for a lock, say, holds up nobody for long.
+func TestGatheringGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		locked := make(chan struct{})
+		var together int
+		g := &gathering[string]{
+			together: func(_ context.Context, calls []string) (map[int]bool, error) {
+				together += len(calls)
+				return nil, nil
+			},
+			alone: func(context.Context, string) error {
+				<-locked
+				return nil
+			},
+		}
+		var first, rest sync.WaitGroup
+		first.Go(func() { _ = g.do(t.Context(), "a") })
+		synctest.Wait()
+		began := time.Now()
+		for _, call := range []string{"b", "c"} {
+			rest.Go(func() { _ = g.do(t.Context(), call) })
+		}
+		rest.Wait()
+		if waited := time.Since(began); waited > gatherPatience || together != 2 {
+			t.Errorf("they wait for %s, and %d are carried out together", waited, together)
+		}
+		close(locked)
+		first.Wait()
+		if g.busy || len(g.waiting) != 0 {
+			t.Error("there is no end")
 		}
 	})
 }

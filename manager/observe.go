@@ -36,8 +36,8 @@ const (
 )
 
 // observe looks what became of the Jobs of those running tasks, all of the execution's
-// or some, and creates those that are missing. An error with one Job is logged, and has that
-// task wait; it does not keep the others from going on. The error it returns is
+// or some, and creates those that are missing. An error with one Job is logged, and has
+// that task wait; it does not keep the others from going on. The error it returns is
 // about the execution: what is in memory is out of date, or it can never go on.
 func (m *Manager) observe(ctx context.Context, h *held, rows []*dao.TaskExecution, all bool) ([]observed, error) {
 	var (

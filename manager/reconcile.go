@@ -119,6 +119,7 @@ func (m *Manager) move(ctx context.Context, h *held, n news) (err error) {
 			return err
 		}
 		m.act(ctx, h, seen)
+		n.all = false
 		if h.x.Row().Status.Ended() {
 			m.drop(h)
 			return nil
