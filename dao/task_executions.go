@@ -72,8 +72,12 @@ type TaskExecution struct {
 	// Namespace is where the Job is, or will be; kube-job only. Empty in rows of the
 	// build before.
 	Namespace string
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	// IndexCount is how many indexes an indexed task has; nil: it is not indexed.
+	// IndexesClosed says that its Job has ended, so that no index records any more.
+	IndexCount    *uint32
+	IndexesClosed bool
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 }
 
 // Waits says whether the task's Job waits for its turn, by a limit on running Jobs.
@@ -93,7 +97,7 @@ func (TaskExecution) TableName() string { return "task_executions" }
 
 const taskColumns = "id, workflow_execution_id, parent_task_execution_id, prev_task_execution_id, next_task_execution_id, set_index, execution_name, " +
 	"task_name, task_type, scope, attempt, status, input, output, recorded_output, recorded_rev, job_uid, error_reason, error_msg, " +
-	"started_at, ended_at, elapsed_sec, slot, namespace, queue_rank, created_at, updated_at"
+	"started_at, ended_at, elapsed_sec, slot, namespace, queue_rank, index_count, indexes_closed, created_at, updated_at"
 
 // Task returns the task execution with that id.
 func (s *Store) Task(ctx context.Context, id uint64) (TaskExecution, error) {

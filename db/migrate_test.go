@@ -108,7 +108,7 @@ func TestDialectsAgree(t *testing.T) {
 		}
 		columns[cfg.Driver] = map[string][]string{}
 		for _, table := range []string{
-			"users", "workflows", "workflow_versions", "workflow_executions", "task_executions", "execution_events", "secrets", "task_logs", "managers", "locks", "v_executions", "v_tasks", "v_task_logs",
+			"users", "workflows", "workflow_versions", "workflow_executions", "task_executions", "execution_events", "secrets", "task_logs", "managers", "locks", "task_indexes", "v_executions", "v_tasks", "v_task_logs", "v_indexes",
 		} {
 			columns[cfg.Driver][table] = columnsOf(t, gdb, table)
 		}

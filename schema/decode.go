@@ -133,6 +133,7 @@ func (d *decoder) kubeJob(object map[string]any, node *taskNode) {
 	switch job := object["job"].(type) {
 	case map[string]any:
 		node.task.Job = d.job(job, at)
+		d.indexed(object, node)
 	case nil:
 		if _, given := object["job"]; !given {
 			d.add(node.at, `a kube-job needs "job", the Job that it runs`)

@@ -194,7 +194,7 @@ func TestParseRejects(t *testing.T) {
 		"unknown properties": {`{"name":"w","Tasks":1,"tasks":[` + kube("a", `,"task_sets":1,"nxt":"b","wholly new":1`) + `]}`, []string{
 			`$.Tasks: unknown property; did you mean "tasks"?`,
 			`$.tasks[0].nxt: unknown property; did you mean "next"?`,
-			`$.tasks[0].task_sets: unknown property; a kube-job has name, type, description, next and job, and x-...`,
+			`$.tasks[0].task_sets: unknown property; a kube-job has name, type, description, next, job and indexed, and x-...`,
 			`$.tasks[0]["wholly new"]: unknown property; a kube-job has`}},
 		"an empty set": {workflow(`{"name":"p","type":"parallel","task-sets":[[]]}`), []string{`$.tasks[0].task-sets[0]: is empty`}},
 

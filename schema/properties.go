@@ -23,7 +23,7 @@ var taskKeys = []string{"name", "type", "description"}
 
 // typeKeys are the properties that only tasks of some types may have.
 var typeKeys = map[Type][]string{
-	KubeJob:  {"next", "job"},
+	KubeJob:  {"next", "job", "indexed"},
 	Parallel: {"next", "task-sets"},
 	Branch:   {"tasks", "default"},
 }

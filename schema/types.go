@@ -37,6 +37,9 @@ type Task struct {
 	// Job is set for a kube-job only. Its restartPolicy is never empty.
 	// It is shared: DeepCopy before changing it.
 	Job *batchv1.Job
+	// Indexes is how many indexes an indexed kube-job has: its one Job has a pod for
+	// each. 0: it is not indexed.
+	Indexes uint32
 	// Sets are a parallel's task lists; each has at least one task.
 	Sets [][]*Task
 	// Choices are a branch's conditions, in the order they are tried.
