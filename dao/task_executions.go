@@ -151,10 +151,10 @@ type TaskOutput struct {
 }
 
 // RecordOutputs is RecordOutput for many, in one transaction, and says of each whether
-// it was recorded. One is not if it is not that of a running kube-job, if another one of
-// the same task comes before it, or if somebody has locked the row, which the others do
-// not wait for: RecordOutput says which. With ErrRefused, which may be because of one of
-// them, nothing was written.
+// it was recorded. One is not if it is not that of a running kube-job without indexes, if
+// another one of the same task comes before it, or if somebody has locked the row, which
+// the others do not wait for: RecordOutput says which. With ErrRefused, which may be because
+// of one of them, nothing was written.
 func (s *Store) RecordOutputs(ctx context.Context, outputs []TaskOutput, now time.Time) ([]bool, error) {
 	ids := make([]uint64, len(outputs))
 	for i, o := range outputs {
@@ -164,7 +164,7 @@ func (s *Store) RecordOutputs(ctx context.Context, outputs []TaskOutput, now tim
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		recorded = make([]bool, len(outputs))
 		var free []uint64
-		err := tx.Model(&TaskExecution{}).Clauses(lockFree(tx)...).Where("id IN ? AND status = ? AND task_type = ?", ids, TaskRunning, schema.KubeJob).Pluck("id", &free).Error
+		err := tx.Model(&TaskExecution{}).Clauses(lockFree(tx)...).Where("id IN ? AND status = ? AND task_type = ? AND index_count IS NULL", ids, TaskRunning, schema.KubeJob).Pluck("id", &free).Error
 		if err != nil || len(free) == 0 {
 			return err
 		}

@@ -4,9 +4,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jobnetes/jobnetes/dao"
 	pb "github.com/jobnetes/jobnetes/proto"
 )
 
@@ -87,4 +89,45 @@ func TestRecordTaskOutputRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRecordIndexOutput(t *testing.T) {
+	t.Parallel()
+	store := setupStore(t)
+	b := setup(t, testConfig(), store, nil)
+	apply(t, b, chain)
+	m := claim(t, store, startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowName: "nightly"}))
+	plain, indexed := m.begin("extract", "kube-job"), m.begin("load", "kube-job", func(t *dao.TaskExecution) { t.IndexCount = new(uint32(3)) })
+	tests := map[string]struct {
+		task  *dao.TaskExecution
+		index *uint32
+		code  codes.Code
+		text  string
+	}{
+		"first":                 {indexed, new(uint32(0)), codes.OK, ""},
+		"last":                  {indexed, new(uint32(2)), codes.OK, ""},
+		"out of range":          {indexed, new(uint32(3)), codes.InvalidArgument, "(load) has no index 3: they go from 0 to 2"},
+		"no index":              {indexed, nil, codes.InvalidArgument, "(load) is indexed: say by index, from 0 to 2"},
+		"index of another task": {plain, new(uint32(0)), codes.InvalidArgument, "(extract) is not indexed: leave out index"},
+	}
+	for name, tc := range tests {
+		res, err := b.client.RecordTaskOutput(asTask(t, tc.task.ID), &pb.TaskOutputRecordRequest{TaskId: tc.task.ID, Index: tc.index, Data: []byte("[1]")})
+		if tc.code == codes.OK {
+			if err != nil || res.GetTaskId() != tc.task.ID {
+				t.Errorf("%s: %v, %v", name, res, err)
+			}
+			continue
+		}
+		wantCode(t, err, tc.code)
+		if !strings.Contains(status.Convert(err).Message(), tc.text) {
+			t.Errorf("%s: message %q", name, status.Convert(err).Message())
+		}
+	}
+	got, err := store.IndexOutputs(t.Context(), indexed.ID)
+	if diff := cmp.Diff([]dao.IndexOutput{{Index: 0, Output: "[1]"}, {Index: 2, Output: "[1]"}}, got); diff != "" || err != nil {
+		t.Errorf("%v, recorded (-want +got):\n%s", err, diff)
+	}
+	m.fail(indexed)
+	_, err = b.client.RecordTaskOutput(asTask(t, indexed.ID), &pb.TaskOutputRecordRequest{TaskId: indexed.ID, Index: new(uint32(0)), Data: []byte("1")})
+	wantCode(t, err, codes.FailedPrecondition)
 }

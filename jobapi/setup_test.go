@@ -164,7 +164,7 @@ func claim(t testing.TB, store *dao.Store, executionID uint64) *mover {
 
 // begin starts the execution, unless it has begun, and one task of it, and
 // returns the task.
-func (m *mover) begin(name, taskType string) *dao.TaskExecution {
+func (m *mover) begin(name, taskType string, change ...func(*dao.TaskExecution)) *dao.TaskExecution {
 	m.t.Helper()
 	if m.execution.Status == dao.ExecutionScheduled {
 		m.execution.Status, m.execution.StartedAt = dao.ExecutionRunning, &start
@@ -173,6 +173,9 @@ func (m *mover) begin(name, taskType string) *dao.TaskExecution {
 	task := &dao.TaskExecution{TaskName: name, TaskType: taskType, Attempt: 1, Input: "{}", Output: "{}", StartedAt: start}
 	if taskType == "kube-job" {
 		task.JobUID = new("uid")
+	}
+	for _, c := range change {
+		c(task)
 	}
 	m.commit(dao.Transition{Type: dao.EventTaskStarted, Task: task})
 	return task

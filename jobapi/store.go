@@ -45,4 +45,5 @@ type TaskStore interface {
 	TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error)
 	RecordOutput(ctx context.Context, taskID uint64, data string, now time.Time) error
 	RecordOutputs(ctx context.Context, outputs []dao.TaskOutput, now time.Time) ([]bool, error)
+	RecordIndexOutput(ctx context.Context, taskID uint64, index uint32, data string, now time.Time) error
 }

@@ -141,6 +141,20 @@ func (mr *MockStoreMockRecorder) PresentVersion(ctx, workflowID, name interface{
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "PresentVersion", reflect.TypeOf((*MockStore)(nil).PresentVersion), ctx, workflowID, name)
 }
 
+// RecordIndexOutput mocks base method.
+func (m *MockStore) RecordIndexOutput(ctx context.Context, taskID uint64, index uint32, data string, now time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "RecordIndexOutput", ctx, taskID, index, data, now)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// RecordIndexOutput indicates an expected call of RecordIndexOutput.
+func (mr *MockStoreMockRecorder) RecordIndexOutput(ctx, taskID, index, data, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordIndexOutput", reflect.TypeOf((*MockStore)(nil).RecordIndexOutput), ctx, taskID, index, data, now)
+}
+
 // RecordOutput mocks base method.
 func (m *MockStore) RecordOutput(ctx context.Context, taskID uint64, data string, now time.Time) error {
 	m.ctrl.T.Helper()
@@ -506,6 +520,20 @@ func NewMockTaskStore(ctrl *gomock.Controller) *MockTaskStore {
 // EXPECT returns an object that allows the caller to indicate expected use.
 func (m *MockTaskStore) EXPECT() *MockTaskStoreMockRecorder {
 	return m.recorder
+}
+
+// RecordIndexOutput mocks base method.
+func (m *MockTaskStore) RecordIndexOutput(ctx context.Context, taskID uint64, index uint32, data string, now time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "RecordIndexOutput", ctx, taskID, index, data, now)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// RecordIndexOutput indicates an expected call of RecordIndexOutput.
+func (mr *MockTaskStoreMockRecorder) RecordIndexOutput(ctx, taskID, index, data, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "RecordIndexOutput", reflect.TypeOf((*MockTaskStore)(nil).RecordIndexOutput), ctx, taskID, index, data, now)
 }
 
 // RecordOutput mocks base method.

@@ -44,6 +44,8 @@ type held struct {
 	// x: the note may have been written though its answer was lost, and then a Job
 	// that somebody deletes must not be made again.
 	unnoted sync.Map
+	// gathered is what was gathered of indexed tasks, by task.
+	gathered sync.Map
 }
 
 func (m *Manager) holds(id uint64) bool {

@@ -30,7 +30,15 @@ type Jobs interface {
 	// whether the Job's status says so yet or not; nil if none has told, or the Job
 	// is not one that has succeeded as soon as a pod of its has.
 	Succeeded(job *batchv1.Job) *corev1.Pod
-	// Pods lists the Job's pods.
+	// SucceededIndexes returns the pods of an indexed Job, with so many indexes, that
+	// have succeeded since the last call, and as far as a watch has told; each once. The
+	// first call has them gathered, for as long as others follow within a minute.
+	SucceededIndexes(job types.UID, count uint32) []corev1.Pod
+	// EachSucceeded lists the Job's pods that have succeeded, some at a time; an error
+	// of each ends it.
+	EachSucceeded(ctx context.Context, jobName string, each func(pods []corev1.Pod) error) error
+	// Pods lists the Job's pods or, if they are over 500, up to 100 each of those that
+	// failed, have not ended, and have succeeded.
 	Pods(ctx context.Context, jobName string) ([]corev1.Pod, error)
 	// LogTail returns the last limit bytes of a container's log, from a line's
 	// beginning if there is one among them, and whether there is more before. What
@@ -44,7 +52,8 @@ type Jobs interface {
 	// and until it answers no other request is made.
 	Ping(ctx context.Context) error
 	// Run keeps the watch until ctx ends; changed is called with each Job that
-	// is new, different or gone, and with each pod that Succeeded returns from now on.
+	// is new, different or gone, with each pod that Succeeded returns from now on, and
+	// with one of an indexed Job when kube.IndexBatch of them have succeeded.
 	Run(ctx context.Context, changed func(obj metav1.Object)) error
 }
 
@@ -75,6 +84,9 @@ type Store interface {
 	MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error
 	Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error
 	EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]dao.EndedTask, error)
+	KeepIndexes(ctx context.Context, l dao.Lease, taskID uint64, outputs []dao.IndexOutput, last bool, now time.Time) error
+	Indexes(ctx context.Context, taskID uint64) (dao.Indexes, error)
+	IndexOutputs(ctx context.Context, taskID uint64) ([]dao.IndexOutput, error)
 	KeepLogs(ctx context.Context, logs []dao.TaskLog, now time.Time) error
 	TaskLogs(ctx context.Context, taskID uint64) ([]dao.TaskLog, error)
 	TasksWithLogs(ctx context.Context, taskIDs []uint64) (map[uint64]bool, error)

@@ -33,7 +33,7 @@ const (
 type endedTask struct {
 	taskID uint64
 	job    *batchv1.Job
-	pods   []corev1.Pod
+	pods   []corev1.Pod // nil: they are to be listed
 }
 
 // keeper remembers whose logs are still to be kept. It is only about saving
@@ -109,9 +109,7 @@ func (m *Manager) keepQueued(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case e := <-m.keeper.queue:
-			err := m.safely(ctx, slog.Uint64("task_id", e.taskID), func() error {
-				return m.keepLogs(context.WithoutCancel(ctx), e, nil, false)
-			})
+			err := m.safely(ctx, slog.Uint64("task_id", e.taskID), func() error { return m.keepNew(context.WithoutCancel(ctx), e) })
 			if err != nil {
 				m.log.WarnContext(ctx, "the logs of a Job cannot be kept yet, trying again later", "job", e.job.Name, "task_id", e.taskID, "error", err)
 				continue
@@ -119,6 +117,16 @@ func (m *Manager) keepQueued(ctx context.Context) {
 			m.keeper.settle(e.taskID)
 		}
 	}
+}
+
+// keepNew keeps the logs of a task that succeeded, of which none are kept.
+func (m *Manager) keepNew(ctx context.Context, e endedTask) (err error) {
+	if e.pods == nil {
+		if e.pods, err = m.jobs.Pods(ctx, e.job.Name); err != nil {
+			return err
+		}
+	}
+	return m.keepLogs(ctx, e, nil, false)
 }
 
 // keepLogs keeps what before lacks of the logs of a task that has ended. If one

@@ -32,6 +32,7 @@ func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (
 	}
 	h.unnoted.Delete(row.ID)
 	row.JobUID = &uid
+	m.gather(h, row, m.cfg.Now()) // from now on
 	return job, nil, nil
 }
 
@@ -84,7 +85,7 @@ func (m *Manager) build(h *held, row *dao.TaskExecution) (*batchv1.Job, error) {
 	return kube.Build(kube.Task{
 		Job: h.x.Definition(row.TaskName).Job, Name: *row.ExecutionName, Namespace: m.cfg.Namespace, Installation: m.cfg.Installation,
 		Workflow: h.x.Row().WorkflowName, TaskName: row.TaskName,
-		ExecutionID: row.WorkflowExecutionID, TaskID: row.ID, Attempt: row.Attempt,
+		ExecutionID: row.WorkflowExecutionID, TaskID: row.ID, Attempt: row.Attempt, Indexed: row.IndexCount != nil,
 		Input: row.Input, JobapiEndpoint: m.cfg.JobapiEndpoint, Token: token, Retention: m.cfg.JobRetention,
 	}), nil
 }

@@ -83,6 +83,20 @@ func (mr *MockJobsMockRecorder) Delete(ctx, name, uid interface{}) *gomock.Call 
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Delete", reflect.TypeOf((*MockJobs)(nil).Delete), ctx, name, uid)
 }
 
+// EachSucceeded mocks base method.
+func (m *MockJobs) EachSucceeded(ctx context.Context, jobName string, each func([]v10.Pod) error) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "EachSucceeded", ctx, jobName, each)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// EachSucceeded indicates an expected call of EachSucceeded.
+func (mr *MockJobsMockRecorder) EachSucceeded(ctx, jobName, each interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "EachSucceeded", reflect.TypeOf((*MockJobs)(nil).EachSucceeded), ctx, jobName, each)
+}
+
 // Get mocks base method.
 func (m *MockJobs) Get(ctx context.Context, name string) (*v1.Job, error) {
 	m.ctrl.T.Helper()
@@ -183,6 +197,20 @@ func (m *MockJobs) Succeeded(job *v1.Job) *v10.Pod {
 func (mr *MockJobsMockRecorder) Succeeded(job interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Succeeded", reflect.TypeOf((*MockJobs)(nil).Succeeded), job)
+}
+
+// SucceededIndexes mocks base method.
+func (m *MockJobs) SucceededIndexes(job types.UID, count uint32) []v10.Pod {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "SucceededIndexes", job, count)
+	ret0, _ := ret[0].([]v10.Pod)
+	return ret0
+}
+
+// SucceededIndexes indicates an expected call of SucceededIndexes.
+func (mr *MockJobsMockRecorder) SucceededIndexes(job, count interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "SucceededIndexes", reflect.TypeOf((*MockJobs)(nil).SucceededIndexes), job, count)
 }
 
 // MockStore is a mock of Store interface.
@@ -383,6 +411,50 @@ func (m_2 *MockStore) Heartbeat(ctx context.Context, m dao.Manager) error {
 func (mr *MockStoreMockRecorder) Heartbeat(ctx, m interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Heartbeat", reflect.TypeOf((*MockStore)(nil).Heartbeat), ctx, m)
+}
+
+// IndexOutputs mocks base method.
+func (m *MockStore) IndexOutputs(ctx context.Context, taskID uint64) ([]dao.IndexOutput, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "IndexOutputs", ctx, taskID)
+	ret0, _ := ret[0].([]dao.IndexOutput)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// IndexOutputs indicates an expected call of IndexOutputs.
+func (mr *MockStoreMockRecorder) IndexOutputs(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "IndexOutputs", reflect.TypeOf((*MockStore)(nil).IndexOutputs), ctx, taskID)
+}
+
+// Indexes mocks base method.
+func (m *MockStore) Indexes(ctx context.Context, taskID uint64) (dao.Indexes, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Indexes", ctx, taskID)
+	ret0, _ := ret[0].(dao.Indexes)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Indexes indicates an expected call of Indexes.
+func (mr *MockStoreMockRecorder) Indexes(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Indexes", reflect.TypeOf((*MockStore)(nil).Indexes), ctx, taskID)
+}
+
+// KeepIndexes mocks base method.
+func (m *MockStore) KeepIndexes(ctx context.Context, l dao.Lease, taskID uint64, outputs []dao.IndexOutput, last bool, now time.Time) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "KeepIndexes", ctx, l, taskID, outputs, last, now)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// KeepIndexes indicates an expected call of KeepIndexes.
+func (mr *MockStoreMockRecorder) KeepIndexes(ctx, l, taskID, outputs, last, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "KeepIndexes", reflect.TypeOf((*MockStore)(nil).KeepIndexes), ctx, l, taskID, outputs, last, now)
 }
 
 // KeepLogs mocks base method.

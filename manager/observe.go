@@ -75,12 +75,14 @@ func (m *Manager) observe(ctx context.Context, h *held, rows []*dao.TaskExecutio
 			}
 		}
 		job := m.jobs.Cached(*row.ExecutionName)
-		l := h.looks[row.ID]
+		l, due := h.looks[row.ID], m.gather(h, row, now)
 		if row.JobUID != nil && job != nil && string(job.UID) == *row.JobUID && !m.ended(job) {
-			if !m.worthALook(job, l, now) {
+			switch worth := m.worthALook(job, l, now); {
+			case !worth && !due:
 				continue // runs: by far the most frequent case, and it costs nothing
-			}
-			if l == nil {
+			case !worth:
+				l = nil
+			case l == nil:
 				l = &look{}
 				h.looks[row.ID] = l
 			}
@@ -88,6 +90,11 @@ func (m *Manager) observe(ctx context.Context, h *held, rows []*dao.TaskExecutio
 		g.Go(func() error {
 			var o *observed
 			err := m.safely(ctx, slog.Uint64("execution_id", row.WorkflowExecutionID), func() (err error) {
+				if due {
+					if err := m.keepIndexes(ctx, h, row, false); err != nil {
+						return fmt.Errorf("keep the outputs of its indexes: %w", err)
+					}
+				}
 				o, err = m.observeJob(ctx, h, row, job, l)
 				return err
 			})
@@ -187,6 +194,15 @@ func (m *Manager) ended(job *batchv1.Job) bool {
 // outcome reads what a Job that has ended has left; pod is that by which it succeeded,
 // if it is known.
 func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, pod *corev1.Pod, l *look) (*observed, error) {
+	if row.IndexCount != nil {
+		n, err := m.closeIndexes(ctx, h, row, job)
+		if err != nil {
+			return nil, fmt.Errorf("keep the outputs of its indexes: %w", err)
+		}
+		if kube.FailedBy(job) == "" {
+			return m.indexedSuccess(ctx, h, row, job, n)
+		}
+	}
 	var pods []corev1.Pod
 	if pod != nil {
 		pods = []corev1.Pod{*pod}

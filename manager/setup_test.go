@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
@@ -149,7 +150,11 @@ func playPod(ctx context.Context, pod *corev1.Pod) cluster.Exits {
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 		cmd.Env = os.Environ()
 		for _, e := range c.Env {
-			cmd.Env = append(cmd.Env, e.Name+"="+strings.ReplaceAll(e.Value, "$$", "$"))
+			value := strings.ReplaceAll(e.Value, "$$", "$")
+			if e.ValueFrom != nil { // the only one there is
+				value = pod.Annotations[batchv1.JobCompletionIndexAnnotation]
+			}
+			cmd.Env = append(cmd.Env, e.Name+"="+value)
 		}
 		cmd.Env = append(cmd.Env, "JOBNETES_OUTPUT="+message.Name())
 		err = cmd.Run()

@@ -42,7 +42,11 @@ type heldJobs struct {
 
 func newHeldJobs() *heldJobs { return &heldJobs{jobs: map[string]*batchv1.Job{}, created: func() {}} }
 
-func (*heldJobs) Ping(context.Context) error { return nil }
+func (*heldJobs) Ping(context.Context) error                      { return nil }
+func (*heldJobs) SucceededIndexes(types.UID, uint32) []corev1.Pod { return nil }
+func (*heldJobs) EachSucceeded(context.Context, string, func([]corev1.Pod) error) error {
+	return nil
+}
 
 var batchJobs = schema.GroupResource{Group: "batch", Resource: "jobs"}
 

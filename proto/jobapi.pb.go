@@ -330,7 +330,9 @@ type TaskOutputRecordRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	TaskId uint64                 `protobuf:"varint,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
 	// JSON.
-	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// Of an indexed task: which index it is the output of, as JOBNETES_INDEX has it.
+	Index         *uint32 `protobuf:"varint,3,opt,name=index,proto3,oneof" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -377,6 +379,13 @@ func (x *TaskOutputRecordRequest) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *TaskOutputRecordRequest) GetIndex() uint32 {
+	if x != nil && x.Index != nil {
+		return *x.Index
+	}
+	return 0
 }
 
 type TaskOutputRecordResponse struct {
@@ -1676,10 +1685,12 @@ const file_jobapi_proto_rawDesc = "" +
 	"request_id\x18\x05 \x01(\tR\trequestId\x12\x1a\n" +
 	"\bpriority\x18\x06 \x01(\x05R\bpriority\"'\n" +
 	"\x15WorkflowStartResponse\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"F\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"k\n" +
 	"\x17TaskOutputRecordRequest\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\x04R\x06taskId\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data\"3\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x19\n" +
+	"\x05index\x18\x03 \x01(\rH\x00R\x05index\x88\x01\x01B\b\n" +
+	"\x06_index\"3\n" +
 	"\x18TaskOutputRecordResponse\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\x04R\x06taskId\"S\n" +
 	"\x16ExecutionCancelRequest\x12!\n" +
@@ -1912,6 +1923,7 @@ func file_jobapi_proto_init() {
 	if File_jobapi_proto != nil {
 		return
 	}
+	file_jobapi_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

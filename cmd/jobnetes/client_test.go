@@ -153,10 +153,13 @@ func claim(s *service) *mover {
 }
 
 // begin starts a task.
-func (m *mover) begin(name, taskType string) *dao.TaskExecution {
+func (m *mover) begin(name, taskType string, change ...func(*dao.TaskExecution)) *dao.TaskExecution {
 	m.t.Helper()
 	m.execution.Status, m.execution.StartedAt = dao.ExecutionRunning, &began
 	task := &dao.TaskExecution{TaskName: name, TaskType: taskType, Attempt: 1, Input: `{"n": 1}`, Output: "{}", StartedAt: began}
+	for _, c := range change {
+		c(task)
+	}
 	m.commit(dao.Transition{Type: dao.EventTaskStarted, Task: task})
 	return task
 }

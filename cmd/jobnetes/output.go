@@ -18,6 +18,7 @@ import (
 const (
 	envTaskID = "JOBNETES_TASK_ID"
 	envToken  = "JOBNETES_TOKEN"
+	envIndex  = "JOBNETES_INDEX" // of an indexed task only
 )
 
 const (
@@ -40,7 +41,8 @@ func newOutputCommand() *cobra.Command {
 	return groupOf(group, &cobra.Command{
 		Use:   "set JSON",
 		Short: "Set the output of the task that this job belongs to; the last one set counts",
-		Long: "Set the output of the task that this job belongs to; the last one set counts.\n\n" +
+		Long: "Set the output of the task that this job belongs to; the last one set counts. In an indexed task's job it is\n" +
+			"that of the pod's own index (" + envIndex + ").\n\n" +
 			"JSON is the value itself, @FILE the file that has it, or @- (or -) for stdin. Which task it is, and how to\n" +
 			"reach jobapi, is in the environment that every job gets: " + envTaskID + ", " + envToken + " and\n" + envEndpoint + ".",
 		Example: `  jobnetes output set '{"rows": 1200}'`,
@@ -65,6 +67,7 @@ func newOutputCommand() *cobra.Command {
 // job is what a job knows of itself.
 type job struct {
 	taskID          uint64
+	index           *uint32 // nil: the task is not indexed
 	token, endpoint string
 }
 
@@ -78,6 +81,13 @@ func jobFrom(getenv func(string) string) (job, error) {
 	var err error
 	if j.taskID, err = strconv.ParseUint(getenv(envTaskID), 10, 64); err != nil {
 		return j, fmt.Errorf("%s is no task id: %w", envTaskID, err)
+	}
+	if text := getenv(envIndex); text != "" {
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return j, fmt.Errorf("%s is no index: %w", envIndex, err)
+		}
+		j.index = new(uint32(n))
 	}
 	return j, nil
 }
@@ -93,7 +103,7 @@ func (j job) record(ctx context.Context, data []byte) error {
 	defer func() { _ = conn.Close() }() // nothing is left to be lost
 	ctx, cancel := context.WithTimeout(ctx, awayPatience)
 	defer cancel()
-	_, err = pb.NewJobapiClient(conn).RecordTaskOutput(ctx, &pb.TaskOutputRecordRequest{TaskId: j.taskID, Data: data})
+	_, err = pb.NewJobapiClient(conn).RecordTaskOutput(ctx, &pb.TaskOutputRecordRequest{TaskId: j.taskID, Data: data, Index: j.index})
 	if err != nil {
 		st := status.Convert(err)
 		return fmt.Errorf("record the output of task %d at jobapi %s: %s (%s)", j.taskID, j.endpoint, st.Message(), st.Code())

@@ -14,17 +14,18 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/jobapi/token"
 	pb "github.com/jobnetes/jobnetes/proto"
 )
 
 // setupJob returns a jobapi with a task that runs, and that task's job.
-func setupJob(t *testing.T) (*service, job) {
+func setupJob(t *testing.T, change ...func(*dao.TaskExecution)) (*service, job) {
 	t.Helper()
 	s := setup(t, nil)
 	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
 	s.mustRun("start", "nightly")
-	task := claim(s).begin("extract", "kube-job")
+	task := claim(s).begin("extract", "kube-job", change...)
 	tokens, err := token.NewTokens(testKey)
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +67,23 @@ func TestOutputSet(t *testing.T) { // not parallel: the environment is the inter
 	t.Setenv(envToken, "")
 	_, _, err = runCommand(t.Context(), "", "output", "set", "{}")
 	wantError(t, err, envToken+" is not set", "inside a job")
+}
+
+func TestOutputSetOfAnIndex(t *testing.T) { // not parallel: the environment is the interface
+	s, j := setupJob(t, func(task *dao.TaskExecution) { task.IndexCount = new(uint32(8)) })
+	t.Setenv(envTaskID, strconv.FormatUint(j.taskID, 10))
+	t.Setenv(envToken, j.token)
+	t.Setenv(envEndpoint, j.endpoint)
+	t.Setenv(envIndex, "7")
+	if stdout, stderr, err := runCommand(t.Context(), "", "output", "set", "{}"); err != nil || stdout+stderr != "" {
+		t.Errorf("output set: %q, %q, %v", stdout, stderr, err)
+	}
+	if got, err := s.store.IndexOutputs(t.Context(), j.taskID); err != nil || len(got) != 1 || got[0] != (dao.IndexOutput{Index: 7, Output: "{}"}) {
+		t.Errorf("recorded %v, %v", got, err)
+	}
+	t.Setenv(envIndex, "seven")
+	_, _, err := runCommand(t.Context(), "", "output", "set", "{}")
+	wantError(t, err, envIndex+" is no index")
 }
 
 // A job that ends while jobapi restarts does not lose its output.

@@ -48,6 +48,10 @@ func (x *Execution) start(d *schema.Task, l *list, input string, prev *task) {
 		WorkflowExecutionID: x.row.ID, TaskName: d.Name, TaskType: string(d.Type), Attempt: 1,
 		Status: dao.TaskRunning, Input: input, Output: nothing, StartedAt: x.now,
 	}
+	if d.Indexes > 0 {
+		count := d.Indexes
+		row.IndexCount = &count
+	}
 	tr := dao.Transition{Type: dao.EventTaskStarted, Task: row}
 	if l.parent != nil {
 		index := uint32(l.index)

@@ -36,6 +36,7 @@ const (
 	EnvOutput      = "JOBNETES_OUTPUT"
 	EnvEndpoint    = "JOBNETES_JOBAPI_ENDPOINT"
 	EnvToken       = "JOBNETES_TOKEN"
+	EnvIndex       = "JOBNETES_INDEX" // of an indexed task only
 )
 
 // ttlReserve is how much longer than the retention Kubernetes keeps a finished
@@ -53,6 +54,7 @@ type Task struct {
 	ExecutionID     uint64
 	TaskID          uint64
 	Attempt         uint32
+	Indexed         bool   // each pod does one index
 	Input           string // JSON
 	JobapiEndpoint  string // host:port
 	Token           string
@@ -105,6 +107,10 @@ func setEnv(c *corev1.Container, t Task) {
 		{Name: EnvOutput, Value: literal(output)},
 		{Name: EnvEndpoint, Value: literal(t.JobapiEndpoint)},
 		{Name: EnvToken, Value: literal(t.Token)},
+	}
+	if t.Indexed {
+		index := &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations['" + batchv1.JobCompletionIndexAnnotation + "']"}
+		env = append(env, corev1.EnvVar{Name: EnvIndex, ValueFrom: &corev1.EnvVarSource{FieldRef: index}})
 	}
 	c.Env = append(env, c.Env...)
 }

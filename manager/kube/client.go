@@ -9,7 +9,6 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -50,6 +49,7 @@ type Client struct {
 	cached *cache
 	// succeeded is what the watch on pods has told.
 	succeeded *successes
+	indexes   *indexes
 	pings     *pings
 }
 
@@ -105,7 +105,7 @@ func New(rc *rest.Config, cfg Config, log *slog.Logger) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a Kubernetes client: %w", err)
 	}
-	return &Client{api: api, cfg: cfg, log: log, cached: newCache(), succeeded: newSuccesses(), pings: pings}, nil
+	return &Client{api: api, cfg: cfg, log: log, cached: newCache(), succeeded: newSuccesses(), indexes: newIndexes(), pings: pings}, nil
 }
 
 // jobKey is the key of a context's value: the name of the Job that a request is
@@ -176,15 +176,4 @@ func (c *Client) Delete(ctx context.Context, name string, uid types.UID) error {
 		return fmt.Errorf("delete Job %s: %w", where(c.cfg.Namespace, name), err)
 	}
 	return nil
-}
-
-// Pods lists a Job's pods; see manager.Jobs.
-func (c *Client) Pods(ctx context.Context, jobName string) ([]corev1.Pod, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	list, err := c.api.CoreV1().Pods(c.cfg.Namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + jobName})
-	if err != nil {
-		return nil, fmt.Errorf("list the pods of Job %s: %w", where(c.cfg.Namespace, jobName), err)
-	}
-	return list.Items, nil
 }

@@ -77,7 +77,7 @@ func OutcomeOf(job *batchv1.Job, pods []corev1.Pod, logs []Log) Outcome {
 		return Outcome{Succeeded: true, Output: output, Note: note}
 	}
 	reason, message := failureOf(job, c, latestFirst(job, pods), logs)
-	return Outcome{Reason: reason, Message: message}
+	return Outcome{Reason: reason, Message: failedIndexes(job) + message}
 }
 
 // latestFirst returns the Job's own pods, the last to start first.

@@ -94,6 +94,10 @@ func (c *Client) watchPodsFromNow(ctx context.Context, changed func(obj metav1.O
 			err = apierrors.FromObject(e.Object)
 		case e.Type == watch.Deleted:
 			c.succeeded.remove(pod)
+		case isIndex(pod):
+			if c.indexes.put(pod, time.Now()) {
+				changed(pod)
+			}
 		case c.succeeded.put(pod, time.Now()):
 			changed(pod)
 		}
@@ -121,16 +125,24 @@ func (s *successes) get(job types.UID) *corev1.Pod {
 	return s.pods[job].pod
 }
 
-// put keeps a pod that the Job controller has made, is to count, and will count as
-// succeeded: one that is being deleted may have been counted as failed. One that
-// somebody else has made counts when the controller has adopted it. It says whether
-// it is new.
-func (s *successes) put(pod *corev1.Pod, now time.Time) bool {
+// countedFor returns the UID of the Job that a pod has succeeded for. It counts if
+// the Job controller has made it, is to count it, and will count it as succeeded: one
+// that is being deleted may have been counted as failed. One that somebody else has
+// made counts when the controller has adopted it.
+func countedFor(pod *corev1.Pod) (job types.UID, counts bool) {
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil || !slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer) || pod.Status.Phase != corev1.PodSucceeded || pod.DeletionTimestamp != nil {
+		return "", false
+	}
+	return owner.UID, true
+}
+
+// put keeps a pod that counts for its Job; it says whether it is new.
+func (s *successes) put(pod *corev1.Pod, now time.Time) bool {
+	job, counts := countedFor(pod)
+	if !counts {
 		return false
 	}
-	job := owner.UID
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.pods[job]; known {

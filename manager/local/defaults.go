@@ -1,6 +1,8 @@
 package local
 
 import (
+	"math"
+
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +27,9 @@ func setDefaults(job *batchv1.Job) {
 	}
 	if spec.BackoffLimit == nil {
 		spec.BackoffLimit = new(int32(6))
+		if spec.BackoffLimitPerIndex != nil {
+			*spec.BackoffLimit = math.MaxInt32
+		}
 	}
 	if spec.CompletionMode == nil {
 		spec.CompletionMode = new(batchv1.NonIndexedCompletion)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -19,6 +20,8 @@ const (
 	// envContainer marks every process of a container, unless it drops its
 	// environment.
 	envContainer = "JOBNETES_CONTAINER_ID"
+	// envCompletionIndex is Kubernetes' own name for a pod's index.
+	envCompletionIndex = "JOB_COMPLETION_INDEX"
 )
 
 // subscriptPath matches the field paths with a key, such as
@@ -48,6 +51,9 @@ func baseEnv() []string {
 // whatever the Job says.
 func containerVars(pod *corev1.Pod, c *corev1.Container, output string) map[string]string {
 	vars := map[string]string{}
+	if index, ok := pod.Annotations[batchv1.JobCompletionIndexAnnotation]; ok {
+		vars[envCompletionIndex] = index
+	}
 	for _, v := range c.Env {
 		switch {
 		case v.Name == envOutput:

@@ -67,6 +67,7 @@ type jobRun struct {
 	lock    *os.File
 	job     *batchv1.Job
 	base    time.Duration // the delay before the first retry
+	slots   int           // how many indexes run at once, at the most; 0: no bound
 	state   progress
 	unsaved bool
 	// active are the pods that have not ended, by name; those in created are
@@ -104,6 +105,7 @@ func loadJobRun(d jobDir) (*jobRun, error) {
 		dir:     d,
 		job:     rec.Job,
 		base:    rec.Backoff,
+		slots:   rec.Slots,
 		state:   state,
 		active:  map[string]*podRun{},
 		updates: make(chan update),
@@ -178,17 +180,26 @@ func (j *jobRun) add(c *batchv1.JobCondition) {
 
 // createPods adds the pods that are missing, unless a back-off delays them.
 func (j *jobRun) createPods(now time.Time) {
+	if isIndexed(&j.job.Spec) {
+		for _, index := range j.indexesToStart(now) {
+			j.createPod(newPodRun(j, newIndexPod(j.job, index, now)))
+		}
+		return
+	}
 	if now.Before(j.retryAt()) {
 		return
 	}
 	for range podsToStart(&j.job.Spec, &j.state.Status) {
-		p := newPodRun(j, now)
-		j.active[p.pod.Name] = p
-		j.created = append(j.created, p)
-		j.state.Pods = append(j.state.Pods, *p.pod.DeepCopy())
-		j.state.Status.Active++
-		j.unsaved = true
+		j.createPod(newPodRun(j, newPod(j.job, now)))
 	}
+}
+
+func (j *jobRun) createPod(p *podRun) {
+	j.active[p.pod.Name] = p
+	j.created = append(j.created, p)
+	j.state.Pods = append(j.state.Pods, *p.pod.DeepCopy())
+	j.state.Status.Active++
+	j.unsaved = true
 }
 
 // launch starts the created pods.
@@ -223,6 +234,10 @@ func (j *jobRun) handle(u update) {
 func (j *jobRun) count(phase corev1.PodPhase, now time.Time) {
 	status := &j.state.Status
 	status.Active--
+	if isIndexed(&j.job.Spec) {
+		j.countIndexes(phase)
+		return
+	}
 	if phase == corev1.PodSucceeded {
 		status.Succeeded++
 		j.state.Failures = 0
@@ -311,6 +326,9 @@ func (j *jobRun) nextWake(now time.Time) time.Duration {
 	}
 	if at := j.retryAt(); at.After(now) {
 		wait = min(wait, at.Sub(now))
+	}
+	if isIndexed(&j.job.Spec) {
+		wait = min(wait, j.nextIndexRetry(now))
 	}
 	return wait
 }

@@ -42,7 +42,7 @@ func (r *Runner) Create(_ context.Context, job *batchv1.Job) (*batchv1.Job, erro
 		return nil, fmt.Errorf("create job %s: %w", job.Name, err)
 	}
 	staged := jobDir(filepath.Join(r.tmpDir(), string(job.UID)))
-	rec := record{Job: job, Created: now, Backoff: r.cfg.BackoffBase}
+	rec := record{Job: job, Created: now, Backoff: r.cfg.BackoffBase, Slots: r.cfg.Slots}
 	if err := stage(staged, rec); err != nil {
 		return nil, fmt.Errorf("create job %s: %w", job.Name, errors.Join(err, os.RemoveAll(string(staged))))
 	}
@@ -145,8 +145,14 @@ func (r *Runner) Ping(context.Context) error { return nil }
 func (r *Runner) Succeeded(*batchv1.Job) *corev1.Pod { return nil }
 
 // Pods reads the Job's pods from disk, oldest first; none if there is no such
-// Job.
+// Job. Of over 500 it returns up to 100 each of those that failed, have not ended, and
+// have succeeded.
 func (r *Runner) Pods(_ context.Context, jobName string) ([]corev1.Pod, error) {
+	pods, err := r.allPods(jobName)
+	return sample(pods), err
+}
+
+func (r *Runner) allPods(jobName string) ([]corev1.Pod, error) {
 	t, job := r.find(jobName)
 	if t == nil {
 		return nil, nil
@@ -163,12 +169,12 @@ func (r *Runner) Pods(_ context.Context, jobName string) ([]corev1.Pod, error) {
 
 // findPod is the folder of a pod that has such a container. Both names may be
 // anything: they become a path only if they are known.
-func (r *Runner) findPod(ctx context.Context, pod, container string) (podDir, error) {
+func (r *Runner) findPod(pod, container string) (podDir, error) {
 	for _, job := range r.List() {
 		if !strings.HasPrefix(pod, podPrefix(job.Name)) {
 			continue
 		}
-		pods, err := r.Pods(ctx, job.Name)
+		pods, err := r.allPods(job.Name)
 		if err != nil {
 			return "", err
 		}

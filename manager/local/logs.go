@@ -14,8 +14,8 @@ import (
 // Logs reads what the container of the pod has written so far, to both of its
 // outputs and in all its attempts. The error is apierrors.IsNotFound if there
 // is no such pod or container.
-func (r *Runner) Logs(ctx context.Context, pod, container string) (io.ReadCloser, error) {
-	d, err := r.findPod(ctx, pod, container)
+func (r *Runner) Logs(_ context.Context, pod, container string) (io.ReadCloser, error) {
+	d, err := r.findPod(pod, container)
 	if err != nil {
 		return nil, err
 	}
@@ -40,8 +40,8 @@ func (r *Runner) Logs(ctx context.Context, pod, container string) (io.ReadCloser
 // LogTail returns the last limit bytes of what Logs reads, from a line's
 // beginning if there is one among them, and whether there is more before. It
 // reads no more than that.
-func (r *Runner) LogTail(ctx context.Context, pod, container string, limit int) (text []byte, truncated bool, err error) {
-	d, err := r.findPod(ctx, pod, container)
+func (r *Runner) LogTail(_ context.Context, pod, container string, limit int) (text []byte, truncated bool, err error) {
+	d, err := r.findPod(pod, container)
 	if err != nil {
 		return nil, false, err
 	}

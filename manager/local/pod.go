@@ -39,8 +39,7 @@ type podRun struct {
 	restarts int32 // belongs to jobRun
 }
 
-func newPodRun(j *jobRun, now time.Time) *podRun {
-	pod := newPod(j.job, now)
+func newPodRun(j *jobRun, pod corev1.Pod) *podRun {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	return &podRun{
 		pod:      pod,

@@ -21,8 +21,12 @@ func verdict(spec *batchv1.JobSpec, status *batchv1.JobStatus, restarts int32, n
 	switch {
 	case status.Failed > *spec.BackoffLimit || restarts > *spec.BackoffLimit:
 		return newCondition(batchv1.JobFailureTarget, batchv1.JobReasonBackoffLimitExceeded, "Job has reached the specified backoff limit", now)
+	case tooManyFailed(spec, status):
+		return newCondition(batchv1.JobFailureTarget, batchv1.JobReasonMaxFailedIndexesExceeded, "Job has exceeded the specified maximal number of failed indexes", now)
 	case limited && !now.Before(deadline):
 		return newCondition(batchv1.JobFailureTarget, batchv1.JobReasonDeadlineExceeded, "Job was active longer than specified deadline", now)
+	case allIndexesEnded(spec, status) && *status.FailedIndexes != "":
+		return newCondition(batchv1.JobFailureTarget, batchv1.JobReasonFailedIndexes, "Job has failed indexes", now)
 	case status.Active == 0 && enoughSucceeded(spec, status.Succeeded):
 		return newCondition(batchv1.JobSuccessCriteriaMet, batchv1.JobReasonCompletionsReached, "Reached expected number of succeeded pods", now)
 	}

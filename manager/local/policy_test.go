@@ -1,6 +1,7 @@
 package local
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -28,6 +29,11 @@ func TestVerdict(t *testing.T) {
 		"enough succeeded":       {spec: batchv1.JobSpec{Completions: new(int32(2))}, status: batchv1.JobStatus{Succeeded: 2}, want: "SuccessCriteriaMet CompletionsReached"},
 		"one short":              {spec: batchv1.JobSpec{Completions: new(int32(2))}, status: batchv1.JobStatus{Succeeded: 1}, want: ""},
 		"nothing to do":          {spec: batchv1.JobSpec{Completions: new(int32(0))}, want: "SuccessCriteriaMet CompletionsReached"},
+		"an index failed":        {spec: indexSpec(3), status: batchv1.JobStatus{Succeeded: 1, Active: 1, Failed: 1, FailedIndexes: new("0")}, want: ""},
+		"the others succeeded":   {spec: indexSpec(3), status: batchv1.JobStatus{Succeeded: 2, Failed: 1, FailedIndexes: new("0")}, want: "FailureTarget FailedIndexes"},
+		"all indexes succeeded":  {spec: indexSpec(3), status: batchv1.JobStatus{Succeeded: 3, Failed: 9, FailedIndexes: new("")}, want: "SuccessCriteriaMet CompletionsReached"},
+		"as many as may fail":    {spec: indexSpec(9, 2), status: batchv1.JobStatus{Active: 1, Failed: 2, FailedIndexes: new("0-1")}, want: ""},
+		"more than may fail":     {spec: indexSpec(9, 2), status: batchv1.JobStatus{Active: 1, Failed: 3, FailedIndexes: new("0,3-4")}, want: "FailureTarget MaxFailedIndexesExceeded"},
 		"work queue, one active": {status: batchv1.JobStatus{Succeeded: 1, Active: 1}, want: ""},
 		"work queue, none":       {status: batchv1.JobStatus{Succeeded: 1}, want: "SuccessCriteriaMet CompletionsReached"},
 	}
@@ -36,6 +42,9 @@ func TestVerdict(t *testing.T) {
 			t.Parallel()
 			if tc.spec.BackoffLimit == nil {
 				tc.spec.BackoffLimit = new(int32(6))
+			}
+			if isIndexed(&tc.spec) {
+				tc.spec.BackoffLimit = new(int32(math.MaxInt32))
 			}
 			tc.status.StartTime = new(metav1.NewTime(start))
 			got := ""

@@ -82,6 +82,10 @@ type tracked struct {
 	// both.
 	pods []corev1.Pod
 	idle chan struct{}
+	// succeeded are the pods of an indexed Job that had succeeded then, and taken those
+	// that SucceededIndexes has returned, by name; under Runner.mu.
+	succeeded []corev1.Pod
+	taken     map[string]bool
 	// turn is held by the one that removes the Job; gone is closed when that
 	// is done.
 	turn chan struct{}

@@ -189,6 +189,9 @@ func (r *Runner) refresh(t *tracked) error {
 		return nil // deleted meanwhile; this may have been another's status
 	}
 	t.seen = info
+	if isIndexed(&t.rec.Job.Spec) {
+		t.succeeded = succeededOf(p.Pods)
+	}
 	t.pods = slices.DeleteFunc(p.Pods, func(pod corev1.Pod) bool { return podEnded(&pod) })
 	job := *t.job // the rest is shared: nobody changes it
 	job.Status = p.Status

@@ -44,19 +44,24 @@ func refuse(path *field.Path, refusals ...refusal) (errs field.ErrorList) {
 func validateJobSpec(spec *batchv1.JobSpec, path *field.Path) field.ErrorList {
 	errs := refuse(path,
 		refusal{"suspend", spec.Suspend != nil && *spec.Suspend, "a suspended job would never run"},
-		refusal{"completionMode", *spec.CompletionMode != batchv1.NonIndexedCompletion, "use NonIndexed"},
-		refusal{"backoffLimitPerIndex", spec.BackoffLimitPerIndex != nil, "use backoffLimit"},
-		refusal{"maxFailedIndexes", spec.MaxFailedIndexes != nil, "use backoffLimit"},
+		refusal{"completionMode", isIndexed(spec) && spec.BackoffLimitPerIndex == nil, `use NonIndexed, or say "indexed": true of the task`},
+		refusal{"backoffLimitPerIndex", !isIndexed(spec) && spec.BackoffLimitPerIndex != nil, "use backoffLimit"},
+		refusal{"maxFailedIndexes", !isIndexed(spec) && spec.MaxFailedIndexes != nil, "use backoffLimit"},
 		refusal{"podFailurePolicy", spec.PodFailurePolicy != nil, ""},
 		refusal{"successPolicy", spec.SuccessPolicy != nil, ""},
 		refusal{"manualSelector", spec.ManualSelector != nil && *spec.ManualSelector, ""},
 		refusal{"managedBy", spec.ManagedBy != nil && *spec.ManagedBy != batchv1.JobControllerName, ""},
 	)
+	if isIndexed(spec) && spec.Completions == nil {
+		errs = append(errs, field.Required(path.Child("completions"), "an indexed job has so many indexes"))
+	}
 	if *spec.Parallelism < 1 {
 		errs = append(errs, field.Invalid(path.Child("parallelism"), *spec.Parallelism, "must be at least 1, or no pod would ever start"))
 	}
 	for name, value := range map[string]*int32{
 		"completions":             spec.Completions,
+		"backoffLimitPerIndex":    spec.BackoffLimitPerIndex,
+		"maxFailedIndexes":        spec.MaxFailedIndexes,
 		"backoffLimit":            spec.BackoffLimit,
 		"ttlSecondsAfterFinished": spec.TTLSecondsAfterFinished,
 	} {

@@ -60,6 +60,7 @@ func (l *look) compareTask(e *dao.WorkflowExecution, want, have *dao.TaskExecuti
 	differs("task_type", have.TaskType, want.TaskType)
 	differs("input", have.Input, want.Input)
 	differs("set_index", number(have.SetIndex), number(want.SetIndex))
+	differs("index_count", number(have.IndexCount), number(want.IndexCount))
 	differs("parent_task_execution_id", task(have.ParentTaskExecutionID, haveNames), task(want.ParentTaskExecutionID, wantNames))
 	differs("prev_task_execution_id", task(have.PrevTaskExecutionID, haveNames), task(want.PrevTaskExecutionID, wantNames))
 	differs("next_task_execution_id", task(have.NextTaskExecutionID, haveNames), task(want.NextTaskExecutionID, wantNames))

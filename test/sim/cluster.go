@@ -69,7 +69,11 @@ func (c *cluster) create(obj *batchv1.Job, foreign bool) (*batchv1.Job, error) {
 	j.obj.UID = types.UID("uid" + strconv.Itoa(len(c.all)+1))
 	j.obj.CreationTimestamp = metav1.NewTime(c.w.now())
 	j.obj.Spec = batchv1.JobSpec{} // but for what kube.SucceedsByPod does
-	if p.many {
+	switch {
+	case isIndexed(obj):
+		j.plan.many = false
+		j.obj.Spec.Completions, j.obj.Spec.CompletionMode = new(int32(indexCount)), new(batchv1.IndexedCompletion)
+	case p.many:
 		j.obj.Spec.Completions = new(int32(2))
 	}
 	c.jobs[obj.Name] = j

@@ -18,13 +18,14 @@ type database struct {
 	eventsOf   map[uint64][]dao.ExecutionEvent
 	versions   map[uint64]dao.WorkflowVersion
 	logs       map[logKey]dao.TaskLog
+	indexes    map[indexKey]indexRow
 	names      map[string]uint64 // execution_name -> task
 	lost       map[uint64]losses // by execution
 	managers   map[string]dao.Manager
 	lastTask   uint64
 
 	// The safeguards that a mutation may switch off.
-	unfenced, unconditional, sameEpoch bool
+	unfenced, unconditional, sameEpoch, unclosed bool
 	// committed is told of each transaction that is about to be committed.
 	committed func(t *tx)
 }
@@ -37,7 +38,7 @@ type logKey struct {
 func newDatabase() *database {
 	return &database{
 		executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, tasksOf: map[uint64][]uint64{},
-		eventsOf: map[uint64][]dao.ExecutionEvent{}, versions: map[uint64]dao.WorkflowVersion{}, logs: map[logKey]dao.TaskLog{}, names: map[string]uint64{},
+		eventsOf: map[uint64][]dao.ExecutionEvent{}, versions: map[uint64]dao.WorkflowVersion{}, logs: map[logKey]dao.TaskLog{}, indexes: map[indexKey]indexRow{}, names: map[string]uint64{},
 		lost: map[uint64]losses{}, managers: map[string]dao.Manager{},
 	}
 }
@@ -48,6 +49,7 @@ type tx struct {
 	lease      *dao.Lease // of whoever writes, if a manager does as an execution's holder
 	executions map[uint64]*dao.WorkflowExecution
 	tasks      map[uint64]*dao.TaskExecution
+	indexes    map[indexKey]indexRow
 	lost       map[uint64]losses
 	events     []dao.ExecutionEvent
 }
@@ -55,16 +57,19 @@ type tx struct {
 // transaction runs fn, and commits what it wrote unless it returns an error. l is
 // the lease by which it is written, nil if it takes none.
 func (db *database) transaction(l *dao.Lease, fn func(t *tx) error) error {
-	t := &tx{db: db, lease: l, executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, lost: map[uint64]losses{}}
+	t := &tx{db: db, lease: l, executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, indexes: map[indexKey]indexRow{}, lost: map[uint64]losses{}}
 	if err := fn(t); err != nil {
 		return err
 	}
-	if len(t.executions)+len(t.tasks)+len(t.lost)+len(t.events) == 0 {
+	if len(t.executions)+len(t.tasks)+len(t.indexes)+len(t.lost)+len(t.events) == 0 {
 		return nil
 	}
 	db.committed(t)
 	for id, e := range t.executions {
 		db.executions[id] = e
+	}
+	for k, row := range t.indexes {
+		db.indexes[k] = row
 	}
 	for id, count := range t.lost {
 		db.lost[id] = count
@@ -254,7 +259,7 @@ func copyTask(row *dao.TaskExecution) *dao.TaskExecution {
 	}
 	c := *row
 	c.ParentTaskExecutionID, c.PrevTaskExecutionID, c.NextTaskExecutionID = fresh(row.ParentTaskExecutionID), fresh(row.PrevTaskExecutionID), fresh(row.NextTaskExecutionID)
-	c.Slot = fresh(row.Slot)
+	c.Slot, c.IndexCount = fresh(row.Slot), fresh(row.IndexCount)
 	c.SetIndex, c.ExecutionName, c.RecordedOutput, c.JobUID, c.EndedAt = fresh(row.SetIndex), fresh(row.ExecutionName), fresh(row.RecordedOutput), fresh(row.JobUID), fresh(row.EndedAt)
 	return &c
 }

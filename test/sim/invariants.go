@@ -166,7 +166,7 @@ func (w *world) checkEnd(before, after *dao.TaskExecution) {
 	var fair bool
 	switch after.ErrorReason {
 	case "":
-		fair = j != nil && (j.done && !j.late || j.proven) && j.plan.kind == succeeds && (after.Output == j.output(before) || j.cut && after.Output == nothing)
+		fair = j != nil && (j.done && !j.late || j.proven) && j.plan.kind == succeeds && (after.Output == w.output(j, before) || j.cut && (after.Output == nothing || j.isIndexed()))
 	case "JobDeleted":
 		fair = j != nil && j.phase == gone && j.cut
 	case "JobReplaced":
@@ -194,8 +194,10 @@ func (w *world) checkEnd(before, after *dao.TaskExecution) {
 const nothing = "{}"
 
 // output is what a task's output has to be once its Job has succeeded.
-func (j *job) output(t *dao.TaskExecution) string {
+func (w *world) output(j *job, t *dao.TaskExecution) string {
 	switch {
+	case j.isIndexed():
+		return w.indexOutputs(j, t.ID)
 	case t.RecordedOutput != nil:
 		return *t.RecordedOutput
 	case j.plan.records:

@@ -49,24 +49,30 @@ func (c *cluster) advance(j *job) {
 	j.next = c.w.now().Add(c.w.delay())
 	switch j.phase {
 	case scheduled:
-		j.pods = append(j.pods, c.pod(j, corev1.PodPending, corev1.ContainerState{}))
+		c.createPods(j)
 		c.update(j, func(obj *batchv1.Job) {
 			obj.Status.StartTime, obj.Status.Active, obj.Status.Ready = &now, 1, new(int32)
 		})
 	case running:
 		c.runPod(j)
 	case recorded:
-		if j.plan.kind == fails || !j.plan.records || j.foreign {
+		if j.plan.kind == fails || !j.plan.records || j.foreign || j.isIndexed() {
 			break
 		}
 		// A job waits for jobapi's answer. If its task has ended, it was deleted or
 		// given up before.
 		_ = c.w.db.record(idOf(j.obj, kube.LabelTaskID), j.plan.output, c.w.now())
 	case exited:
-		c.endPod(j)
+		switch {
+		case !j.isIndexed():
+			c.endPod(j)
+		case c.endIndex(j):
+			j.phase-- // until all have ended
+		}
 	case conditioned:
 		c.update(j, func(obj *batchv1.Job) {
 			obj.Status.Active, obj.Status.Ready = 0, new(int32)
+			j.countIndexes(&obj.Status)
 			obj.Status.Conditions = append(obj.Status.Conditions, j.condition(batchv1.JobSuccessCriteriaMet, batchv1.JobFailureTarget, now))
 		})
 	case finished:
@@ -84,6 +90,8 @@ func (c *cluster) advance(j *job) {
 func (j *job) condition(success, failure batchv1.JobConditionType, now metav1.Time) batchv1.JobCondition {
 	c := batchv1.JobCondition{Type: success, Status: corev1.ConditionTrue, LastTransitionTime: now}
 	switch {
+	case j.plan.kind == fails && j.isIndexed():
+		c.Type, c.Reason, c.Message = failure, batchv1.JobReasonFailedIndexes, "simulated"
 	case j.plan.kind == fails:
 		c.Type, c.Reason, c.Message = failure, batchv1.JobReasonBackoffLimitExceeded, "simulated"
 	case j.late:
@@ -107,13 +115,18 @@ func (c *cluster) pod(j *job, p corev1.PodPhase, state corev1.ContainerState) co
 const container = "c"
 
 func (c *cluster) runPod(j *job) {
-	s := &j.pods[0].Status
+	for i := range j.pods {
+		s := &j.pods[i].Status
+		if j.plan.kind == stuck {
+			s.ContainerStatuses[0].State.Waiting = &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}
+			continue
+		}
+		s.Phase = corev1.PodRunning
+		s.ContainerStatuses[0].State.Running = &corev1.ContainerStateRunning{}
+	}
 	if j.plan.kind == stuck {
-		s.ContainerStatuses[0].State.Waiting = &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}
 		return
 	}
-	s.Phase = corev1.PodRunning
-	s.ContainerStatuses[0].State.Running = &corev1.ContainerStateRunning{}
 	c.update(j, func(obj *batchv1.Job) { one := int32(1); obj.Status.Ready = &one })
 }
 

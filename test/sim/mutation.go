@@ -40,11 +40,13 @@ const (
 	NoGrantLock
 	// AnyPod takes a pod that has succeeded for the success of any Job.
 	AnyPod
+	// NoClose lets indexes record while their outputs are read.
+	NoClose
 )
 
 // weaken switches off what is the database's part.
 func (m Mutation) weaken(db *database) {
-	db.unfenced, db.unconditional, db.sameEpoch = m == NoFence, m == NoCondition, m == NoEpoch
+	db.unfenced, db.unconditional, db.sameEpoch, db.unclosed = m == NoFence, m == NoCondition, m == NoEpoch, m == NoClose
 }
 
 // wrap returns the store and the Jobs that a process's manager is given.

@@ -136,6 +136,7 @@ func TestMutations(t *testing.T) {
 		"commit before create": {Schedule{Mutation: NoCommitFirst}, "creates a second Job"},
 		"lock of grants":       {Schedule{Mutation: NoGrantLock}, "tasks have slots, and the limit is"},
 		"one pod of many":      {Schedule{Mutation: AnyPod}, "and its Job says otherwise"},
+		"end of recording":     {Schedule{Mutation: NoClose}, "and its Job says otherwise"},
 		"known gaps":           {Schedule{Gaps: true}, "creates a second Job"},
 	}
 	for name, tc := range cases {

@@ -223,10 +223,13 @@ func (w *world) takeName() bool {
 // or another one, by which the task's output is either.
 func (w *world) recordAgain(other bool) bool {
 	j := pick(w, w.cluster.all, func(j *job) bool {
-		return j.plan.records && j.phase >= recorded && j.phase != gone && !j.foreign && j.plan.kind != fails
+		return (j.plan.records || j.isIndexed()) && j.phase >= recorded && j.phase != gone && !j.foreign && j.plan.kind != fails
 	})
 	if j == nil {
 		return false
+	}
+	if j.isIndexed() {
+		return w.recordIndexAgain(j, other)
 	}
 	output, task := j.plan.output, idOf(j.obj, kube.LabelTaskID)
 	if other {

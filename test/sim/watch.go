@@ -30,7 +30,8 @@ type watch struct {
 	mu      sync.Mutex
 	cache   map[string]*batchv1.Job
 	pods    map[types.UID]*corev1.Pod // that have succeeded, by their Jobs' UIDs
-	changed func(obj metav1.Object)   // nil: it has not begun
+	indexes map[types.UID]*gathered
+	changed func(obj metav1.Object) // nil: it has not begun
 
 	// The scheduler's.
 	connected bool
@@ -39,7 +40,7 @@ type watch struct {
 }
 
 func newWatch() *watch {
-	return &watch{cache: map[string]*batchv1.Job{}, pods: map[types.UID]*corev1.Pod{}}
+	return &watch{cache: map[string]*batchv1.Job{}, pods: map[types.UID]*corev1.Pod{}, indexes: map[types.UID]*gathered{}}
 }
 
 func (v *watch) begin(changed func(obj metav1.Object)) {
@@ -106,6 +107,9 @@ func (v *watch) see(e event) {
 	old := v.cache[e.obj.Name]
 	news := true
 	switch {
+	case e.pod != nil && e.pod.Annotations != nil: // of an index: it wakes nobody
+		v.seeIndex(e.obj.UID, e.pod)
+		news = false
 	case e.pod != nil:
 		v.pods[e.obj.UID] = e.pod
 	case e.gone:

@@ -54,7 +54,7 @@ func newWorkload(seed uint64) *workload {
 	priorities := stream(seed, "priorities")
 	for range l.size {
 		l.priorities = append(l.priorities, int32(priorities.IntN(3)-1))
-		g := &generator{rng: rng, left: 6}
+		g := &generator{rng: rng, left: 6, seed: seed, execution: len(l.definitions) + 1}
 		l.definitions = append(l.definitions, fmt.Sprintf(`{"name":%q,"tasks":[%s]}`, workflowName, strings.Join(g.list(2), ",")))
 		l.inputs = append(l.inputs, g.value())
 		l.bySQL = append(l.bySQL, rng.IntN(4) == 0)
@@ -81,9 +81,11 @@ func (l *workload) plan(a attempt) plan {
 // generator makes lists of tasks that follow one another, with branches that
 // choose between the two tasks behind them.
 type generator struct {
-	rng  *rand.Rand
-	left int // kube-jobs to make at the most; lists are never empty, so it may get below 0
-	n    int
+	rng       *rand.Rand
+	seed      uint64
+	execution int
+	left      int // kube-jobs to make at the most; lists are never empty, so it may get below 0
+	n         int
 }
 
 func (g *generator) value() string { return fmt.Sprintf(`{"value":%d}`, g.rng.IntN(10)) }
@@ -111,7 +113,11 @@ func (g *generator) list(depth int) []string {
 			tasks = append(tasks, fmt.Sprintf(`{"name":%q,"type":"branch","default":%q,"tasks":[{"condition":"has($.value) && $.value > 4","next":%q}]}`, name, names[i+1], names[i+2]))
 		default:
 			g.left--
-			tasks = append(tasks, fmt.Sprintf(`{"name":%q,%s"type":"kube-job","job":{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"busybox"}]}}}}}`, name, next))
+			of, spec := "", ""
+			if indexed(g.seed, g.execution, name) {
+				of, spec = `"indexed":true,`, fmt.Sprintf(`"completions":%d,`, indexCount)
+			}
+			tasks = append(tasks, fmt.Sprintf(`{"name":%q,%s%s"type":"kube-job","job":{"spec":{%s"template":{"spec":{"containers":[{"name":"c","image":"busybox"}]}}}}}`, name, next, of, spec))
 		}
 	}
 	return tasks

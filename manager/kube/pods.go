@@ -1,0 +1,72 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// podPage is how many pods one answer holds, and podSample how many of those that
+	// failed, of those that have not ended, and of those that succeeded stand for the
+	// pods of a Job that has more.
+	podPage   = 500
+	podSample = 100
+)
+
+// The states of pods, as field selectors.
+const (
+	havingFailed    = "status.phase=Failed"
+	havingSucceeded = "status.phase=Succeeded"
+	notEnded        = "status.phase!=Failed,status.phase!=Succeeded"
+)
+
+// Pods lists a Job's pods, or some; see manager.Jobs.
+func (c *Client) Pods(ctx context.Context, jobName string) ([]corev1.Pod, error) {
+	all, err := c.podPage(ctx, jobName, "", podPage, "")
+	if err != nil || all.Continue == "" {
+		return all.Items, err
+	}
+	var pods []corev1.Pod
+	for _, state := range [...]string{havingFailed, notEnded, havingSucceeded} {
+		some, err := c.podPage(ctx, jobName, state, podSample, "")
+		if err != nil {
+			return nil, err
+		}
+		pods = append(pods, some.Items...)
+	}
+	return pods, nil
+}
+
+// EachSucceeded lists the pods of a Job that have succeeded; see manager.Jobs.
+func (c *Client) EachSucceeded(ctx context.Context, jobName string, each func(pods []corev1.Pod) error) error {
+	for next := ""; ; {
+		list, err := c.podPage(ctx, jobName, havingSucceeded, podPage, next)
+		if err != nil {
+			return err
+		}
+		if err := each(list.Items); err != nil {
+			return err
+		}
+		if next = list.Continue; next == "" {
+			return nil
+		}
+	}
+}
+
+// podPage lists at most limit of a Job's pods that are in that state, those that
+// follow what next says. The list is never nil.
+func (c *Client) podPage(ctx context.Context, jobName, state string, limit int64, next string) (*corev1.PodList, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	list, err := c.api.CoreV1().Pods(c.cfg.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: batchv1.JobNameLabel + "=" + jobName, FieldSelector: state, Limit: limit, Continue: next,
+	})
+	if err != nil {
+		return &corev1.PodList{}, fmt.Errorf("list the pods of Job %s: %w", where(c.cfg.Namespace, jobName), err)
+	}
+	return list, nil
+}
