@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -43,6 +44,7 @@ func podTime(p corev1.Pod) time.Time {
 // podView is a pod as the page of its task shows it.
 type podView struct {
 	Name       string
+	Index      string // which index of an indexed task it does; empty: none
 	Phase      pill
 	Kept       bool   // nothing but what was kept of its logs is known
 	Why        string // the pod's own reason, such as Evicted
@@ -64,7 +66,7 @@ type containerView struct {
 }
 
 func newPodView(p corev1.Pod, now time.Time) podView {
-	v := podView{Name: p.Name, Phase: phasePill(p.Status.Phase), Why: joinReason(p.Status.Reason, p.Status.Message)}
+	v := podView{Name: p.Name, Index: p.Annotations[batchv1.JobCompletionIndexAnnotation], Phase: phasePill(p.Status.Phase), Why: joinReason(p.Status.Reason, p.Status.Message)}
 	if p.Status.StartTime != nil {
 		v.Started = &p.Status.StartTime.Time
 	}

@@ -96,7 +96,7 @@ func (r *run) commit(ts ...dao.Transition) {
 }
 
 // start starts a task after prev (nil: none), in set of parent (nil: at the top).
-func (r *run) start(name, taskType string, prev, parent *dao.TaskExecution, set uint32, input string) *dao.TaskExecution {
+func (r *run) start(name, taskType string, prev, parent *dao.TaskExecution, set uint32, input string, change ...func(*dao.TaskExecution)) *dao.TaskExecution {
 	r.t.Helper()
 	row := &dao.TaskExecution{TaskName: name, TaskType: taskType, Attempt: 1, Input: input, Output: "{}", StartedAt: r.now}
 	if parent != nil {
@@ -104,6 +104,9 @@ func (r *run) start(name, taskType string, prev, parent *dao.TaskExecution, set 
 	}
 	if taskType == "kube-job" {
 		row.JobUID = new("uid")
+	}
+	for _, c := range change {
+		c(row)
 	}
 	r.commit(dao.Transition{Type: dao.EventTaskStarted, Task: row, Prev: prev, Parent: parent})
 	return row

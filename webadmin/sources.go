@@ -25,6 +25,7 @@ type ExecutionStore interface {
 	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)
 	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
 	Task(ctx context.Context, id uint64) (dao.TaskExecution, error)
+	Indexes(ctx context.Context, taskID uint64) (dao.Indexes, error)
 	WaitingTasks(ctx context.Context, executionIDs []uint64) (map[uint64]int, error)
 	Events(ctx context.Context, executionID, afterID uint64, limit int) ([]dao.ExecutionEvent, error)
 	TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error)

@@ -82,6 +82,21 @@ func (mr *MockStoreMockRecorder) Executions(ctx, f interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Executions", reflect.TypeOf((*MockStore)(nil).Executions), ctx, f)
 }
 
+// Indexes mocks base method.
+func (m *MockStore) Indexes(ctx context.Context, taskID uint64) (dao.Indexes, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Indexes", ctx, taskID)
+	ret0, _ := ret[0].(dao.Indexes)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Indexes indicates an expected call of Indexes.
+func (mr *MockStoreMockRecorder) Indexes(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Indexes", reflect.TypeOf((*MockStore)(nil).Indexes), ctx, taskID)
+}
+
 // Ping mocks base method.
 func (m *MockStore) Ping(ctx context.Context) error {
 	m.ctrl.T.Helper()
@@ -312,6 +327,21 @@ func (m *MockExecutionStore) Executions(ctx context.Context, f dao.ExecutionFilt
 func (mr *MockExecutionStoreMockRecorder) Executions(ctx, f interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Executions", reflect.TypeOf((*MockExecutionStore)(nil).Executions), ctx, f)
+}
+
+// Indexes mocks base method.
+func (m *MockExecutionStore) Indexes(ctx context.Context, taskID uint64) (dao.Indexes, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Indexes", ctx, taskID)
+	ret0, _ := ret[0].(dao.Indexes)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Indexes indicates an expected call of Indexes.
+func (mr *MockExecutionStoreMockRecorder) Indexes(ctx, taskID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Indexes", reflect.TypeOf((*MockExecutionStore)(nil).Indexes), ctx, taskID)
 }
 
 // Task mocks base method.

@@ -20,6 +20,7 @@ type taskBody struct {
 	Refresh       refreshView
 	Error         valueView
 	Input, Output valueView
+	Indexes       string // how many of an indexed task are done; empty: it is none
 	HasJob        bool
 	Pods          []podView
 	PodsNote      string // why there are none
@@ -70,6 +71,13 @@ func (s *Server) showTask(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !t.Status.Ended() && t.RecordedOutput != nil { // it becomes the output when the Job has succeeded
 		body.Output = newValue("Output", *t.RecordedOutput, path+"/output", valueLimit)
+	}
+	if t.IndexCount != nil {
+		n, err := s.store.Indexes(r.Context(), t.ID)
+		if err != nil {
+			return err
+		}
+		body.Indexes = fmt.Sprintf("%d of %d done", n.Succeeded, *t.IndexCount)
 	}
 	if err := s.fillPods(r.Context(), t, &body); err != nil {
 		return err
@@ -127,6 +135,9 @@ func (s *Server) fillPods(ctx context.Context, t dao.TaskExecution, body *taskBo
 	return nil
 }
 
+// manyPods is how many pods make a reader wonder whether these are all.
+const manyPods = 100
+
 // podsNote says why pods are missing, and where what is shown of them comes from.
 func podsNote(t dao.TaskExecution, away bool, pods, kept int) string {
 	const unread = "The pods could not be read: whatever runs the Jobs did not answer. Load the page again soon; webadmin's log has the reason."
@@ -135,6 +146,8 @@ func podsNote(t dao.TaskExecution, away bool, pods, kept int) string {
 		return unread + " Until then only the logs that were kept in the database are shown."
 	case away:
 		return unread
+	case pods >= manyPods:
+		return "Of a Job with over 500 pods some are shown: up to 100 each of those that failed, have not ended, and have succeeded. What each index has left is in the view v_indexes of the database."
 	case pods > 0:
 		return ""
 	case kept > 0:

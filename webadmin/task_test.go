@@ -55,6 +55,33 @@ func TestTask(t *testing.T) {
 	}
 }
 
+func TestIndexedTask(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.schedule(b.apply("single", single), "", "{}")
+	r := b.begin(id)
+	task := r.start("main", "kube-job", nil, nil, 0, "{}", func(t *dao.TaskExecution) { t.IndexCount = new(uint32(5000)) })
+	if err := b.store.KeepIndexes(t.Context(), r.lease, task.ID, []dao.IndexOutput{{Index: 0, Output: "{}"}, {Index: 7, Output: "{}"}}, false, b.now); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.store.RecordIndexOutput(t.Context(), task.ID, 9, "1", b.now); err != nil {
+		t.Fatal(err)
+	}
+	b.addPod(task, "")
+	b.pods.byJob[*task.ExecutionName][0].Annotations = map[string]string{"batch.kubernetes.io/job-completion-index": "7"}
+	doc := b.page("/tasks/1")
+	wantTexts(t, doc, "dl.facts div:nth-child(3)", "Indexes2 of 5000 done")
+	wantTexts(t, doc, ".pod summary small:nth-of-type(1)", "index 7")
+	wantTexts(t, doc, ".card > .note")
+	for range manyPods {
+		b.addPod(task, "")
+	}
+	if notes := texts(b.page("/tasks/1"), ".card > .note"); len(notes) != 1 || !strings.HasPrefix(notes[0], "Of a Job with over 500 pods some are shown") {
+		t.Errorf("notes %q", notes)
+	}
+	wantTexts(t, b.page("/executions/1"), ".tasks .c-workflow .word", "kube-job × 5000")
+}
+
 func TestTaskLogs(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {

@@ -177,6 +177,11 @@ var samples = map[string]struct {
 		},
 		tasks: []string{"regions", "europe", "asia", "berlin", "paris", "europe-total", "report"},
 	},
+	"indexed.yaml": {
+		status: pb.ExecutionStatus_EXECUTION_STATUS_SUCCESS,
+		output: func(*pb.Execution) string { return `{"rows": 280}` },
+		tasks:  []string{"reports", "total"},
+	},
 	"branch.json": {
 		status: pb.ExecutionStatus_EXECUTION_STATUS_SUCCESS,
 		output: func(*pb.Execution) string { return `{"size": "big"}` },
@@ -341,6 +346,18 @@ func TestOutputSetInsideAJob(t *testing.T) {
 		"command": ["%s", "output", "set", "{\"recorded\": true}"]}]}}}}}]}`, binary)
 	e := d.ended(t, d.startWorkflow(t, d.apply(t, []byte(definition))))
 	if string(e.GetOutput()) != `{"recorded": true}` {
+		t.Errorf("%s, output %s: %s", e.GetStatus(), e.GetOutput(), e.GetErrorMsg())
+	}
+}
+
+// Each index of an indexed task reports by itself; the array has what they have left.
+func TestOutputSetOfIndexes(t *testing.T) {
+	t.Parallel()
+	d := newDev(t)
+	definition := fmt.Sprintf(`{"name": "w", "tasks": [{"name": "a", "type": "kube-job", "indexed": true, "job": {"spec": {"completions": 4, "backoffLimit": 0, "template": {"spec": {"containers": [{"name": "c",
+		"command": ["sh", "-c", "test $JOBNETES_INDEX = 2 || exec %s output set $((JOBNETES_INDEX + 10))"]}]}}}}}]}`, binary)
+	e := d.ended(t, d.startWorkflow(t, d.apply(t, []byte(definition))))
+	if string(e.GetOutput()) != `[10,11,{},13]` {
 		t.Errorf("%s, output %s: %s", e.GetStatus(), e.GetOutput(), e.GetErrorMsg())
 	}
 }
