@@ -9,6 +9,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -26,6 +27,7 @@ type gathered struct {
 	outputs []dao.IndexOutput
 	since   time.Time // when the first of them came
 	note    string    // why an output was not taken
+	from    string    // where the list of the Job's pods goes on
 }
 
 // add takes up what pods have left.
@@ -83,23 +85,37 @@ func (m *Manager) closeIndexes(ctx context.Context, h *held, row *dao.TaskExecut
 	if err != nil || n.Succeeded >= int(job.Status.Succeeded) {
 		return n, err
 	}
-	u := h.gatheredOf(row.ID)
-	err = m.jobs.EachSucceeded(ctx, job.Name, func(pods []corev1.Pod) error {
-		u.outputs = nil
-		u.add(ofJob(job, row, pods), m.cfg.Now())
-		if len(u.outputs) == 0 {
-			return nil
-		}
-		return m.keepIndexes(ctx, h, row, true)
-	})
-	if err != nil {
+	if err := m.listIndexes(ctx, h, row, job); err != nil {
 		return dao.Indexes{}, err
 	}
 	n, err = m.store.Indexes(ctx, row.ID)
 	if gone := int(job.Status.Succeeded) - n.Succeeded; gone > 0 {
-		u.note = fmt.Sprintf("the pods of %d indexes were gone before it was read what they left in $%s", gone, kube.EnvOutput)
+		h.gatheredOf(row.ID).note = fmt.Sprintf("the pods of %d indexes were gone before it was read what they left in $%s", gone, kube.EnvOutput)
 	}
 	return n, err
+}
+
+// listIndexes writes what the pods of an indexed task's Job have left that are there.
+// If a pass has no time for all of them, the next one goes on.
+func (m *Manager) listIndexes(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job) error {
+	for u := h.gatheredOf(row.ID); ; {
+		pods, next, err := m.jobs.SucceededPods(ctx, job.Name, u.from)
+		if apierrors.IsResourceExpired(err) {
+			u.from = ""
+		}
+		if err != nil {
+			return err
+		}
+		u.add(ofJob(job, row, pods), m.cfg.Now())
+		if len(u.outputs) > 0 {
+			if err := m.keepIndexes(ctx, h, row, true); err != nil {
+				return err
+			}
+		}
+		if u.from = next; next == "" {
+			return nil
+		}
+	}
 }
 
 // ofJob returns those pods that are the Job's own and do one of the task's indexes.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobnetes/jobnetes/dao"
@@ -204,14 +205,16 @@ func TestEndOfAnIndexedTask(t *testing.T) {
 			(*job).Status.Succeeded = 3
 			calls := []*gomock.Call{m.keeps(t, true), m.store.EXPECT().Indexes(gomock.Any(), uint64(5)).Return(tc.before, nil)}
 			if tc.listed != nil {
-				calls = append(calls, m.jobs.EXPECT().EachSucceeded(gomock.Any(), "w-a-5-1", gomock.Any()).DoAndReturn(func(_ context.Context, _ string, each func([]corev1.Pod) error) error {
-					for _, pods := range tc.listed {
-						if err := each(pods); err != nil {
-							return err
-						}
+				for i, pods := range tc.listed {
+					from, next := strconv.Itoa(i), strconv.Itoa(i+1)
+					if i == 0 {
+						from = ""
 					}
-					return nil
-				}))
+					if i+1 == len(tc.listed) {
+						next = ""
+					}
+					calls = append(calls, m.jobs.EXPECT().SucceededPods(gomock.Any(), "w-a-5-1", from).Return(pods, next, nil))
+				}
 				for _, k := range tc.keeps {
 					m.keeps(t, true, k...).After(calls[1])
 				}
@@ -245,4 +248,28 @@ func TestEndOfAnIndexedTask(t *testing.T) {
 func stranger(p corev1.Pod) corev1.Pod {
 	p.Labels = map[string]string{batchv1.ControllerUidLabel: "u2"}
 	return p
+}
+
+// A list that a pass has no time to end the next one goes on with; one that began too
+// long ago begins anew.
+func TestListOfIndexesGoesOn(t *testing.T) {
+	t.Parallel()
+	var told []corev1.Pod
+	m, job := launchedIndexed(t, 3, &told)
+	*job = withConditions(*job, batchv1.JobComplete)
+	(*job).Status.Succeeded = 3
+	m.store.EXPECT().Indexes(gomock.Any(), uint64(5)).Times(3).Return(dao.Indexes{}, nil)
+	m.store.EXPECT().KeepIndexes(gomock.Any(), gomock.Any(), uint64(5), gomock.Any(), true, gomock.Any()).AnyTimes().Return(nil)
+	list := func(from, next string, err error) *gomock.Call {
+		return m.jobs.EXPECT().SucceededPods(gomock.Any(), "w-a-5-1", from).Return([]corev1.Pod{indexPod(0, "")}, next, err)
+	}
+	gomock.InOrder(
+		list("", "1", nil), list("1", "", context.DeadlineExceeded),
+		list("1", "2", nil), list("2", "", apierrors.NewResourceExpired("too old")),
+		list("", "", context.DeadlineExceeded),
+	)
+	for range 3 {
+		m.reconcile(t.Context(), 1)
+		m.now = m.now.Add(time.Minute)
+	}
 }

@@ -34,9 +34,10 @@ type Jobs interface {
 	// have succeeded since the last call, and as far as a watch has told; each once. The
 	// first call has them gathered, for as long as others follow within a minute.
 	SucceededIndexes(job types.UID, count uint32) []corev1.Pod
-	// EachSucceeded lists the Job's pods that have succeeded, some at a time; an error
-	// of each ends it.
-	EachSucceeded(ctx context.Context, jobName string, each func(pods []corev1.Pod) error) error
+	// SucceededPods lists some of the Job's pods that have succeeded: the first, or those
+	// that follow where an answer before said. next says where others follow; empty:
+	// these are the last. IsResourceExpired if from is of too long ago: begin anew.
+	SucceededPods(ctx context.Context, jobName, from string) (pods []corev1.Pod, next string, err error)
 	// Pods lists the Job's pods or, if they are over 500, up to 100 each of those that
 	// failed, have not ended, and have succeeded.
 	Pods(ctx context.Context, jobName string) ([]corev1.Pod, error)

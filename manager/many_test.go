@@ -74,8 +74,8 @@ func (e *endless) Get(_ context.Context, name string) (*batchv1.Job, error) {
 func (e *endless) List() []*batchv1.Job                               { return nil }
 func (e *endless) Pods(context.Context, string) ([]corev1.Pod, error) { return nil, nil }
 func (e *endless) SucceededIndexes(types.UID, uint32) []corev1.Pod    { return nil }
-func (e *endless) EachSucceeded(context.Context, string, func([]corev1.Pod) error) error {
-	return nil
+func (e *endless) SucceededPods(context.Context, string, string) ([]corev1.Pod, string, error) {
+	return nil, "", nil
 }
 func (e *endless) Delete(context.Context, string, types.UID) error { return nil }
 func (e *endless) Run(ctx context.Context, _ func(metav1.Object)) error {

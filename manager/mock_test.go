@@ -83,20 +83,6 @@ func (mr *MockJobsMockRecorder) Delete(ctx, name, uid interface{}) *gomock.Call 
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Delete", reflect.TypeOf((*MockJobs)(nil).Delete), ctx, name, uid)
 }
 
-// EachSucceeded mocks base method.
-func (m *MockJobs) EachSucceeded(ctx context.Context, jobName string, each func([]v10.Pod) error) error {
-	m.ctrl.T.Helper()
-	ret := m.ctrl.Call(m, "EachSucceeded", ctx, jobName, each)
-	ret0, _ := ret[0].(error)
-	return ret0
-}
-
-// EachSucceeded indicates an expected call of EachSucceeded.
-func (mr *MockJobsMockRecorder) EachSucceeded(ctx, jobName, each interface{}) *gomock.Call {
-	mr.mock.ctrl.T.Helper()
-	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "EachSucceeded", reflect.TypeOf((*MockJobs)(nil).EachSucceeded), ctx, jobName, each)
-}
-
 // Get mocks base method.
 func (m *MockJobs) Get(ctx context.Context, name string) (*v1.Job, error) {
 	m.ctrl.T.Helper()
@@ -211,6 +197,22 @@ func (m *MockJobs) SucceededIndexes(job types.UID, count uint32) []v10.Pod {
 func (mr *MockJobsMockRecorder) SucceededIndexes(job, count interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "SucceededIndexes", reflect.TypeOf((*MockJobs)(nil).SucceededIndexes), job, count)
+}
+
+// SucceededPods mocks base method.
+func (m *MockJobs) SucceededPods(ctx context.Context, jobName, from string) ([]v10.Pod, string, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "SucceededPods", ctx, jobName, from)
+	ret0, _ := ret[0].([]v10.Pod)
+	ret1, _ := ret[1].(string)
+	ret2, _ := ret[2].(error)
+	return ret0, ret1, ret2
+}
+
+// SucceededPods indicates an expected call of SucceededPods.
+func (mr *MockJobsMockRecorder) SucceededPods(ctx, jobName, from interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "SucceededPods", reflect.TypeOf((*MockJobs)(nil).SucceededPods), ctx, jobName, from)
 }
 
 // MockStore is a mock of Store interface.

@@ -44,8 +44,8 @@ func newHeldJobs() *heldJobs { return &heldJobs{jobs: map[string]*batchv1.Job{},
 
 func (*heldJobs) Ping(context.Context) error                      { return nil }
 func (*heldJobs) SucceededIndexes(types.UID, uint32) []corev1.Pod { return nil }
-func (*heldJobs) EachSucceeded(context.Context, string, func([]corev1.Pod) error) error {
-	return nil
+func (*heldJobs) SucceededPods(context.Context, string, string) ([]corev1.Pod, string, error) {
+	return nil, "", nil
 }
 
 var batchJobs = schema.GroupResource{Group: "batch", Resource: "jobs"}

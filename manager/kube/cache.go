@@ -32,6 +32,7 @@ func knownOf(job *batchv1.Job) *known {
 		name: job.Name, namespace: job.Namespace, uid: job.UID, version: job.ResourceVersion, created: job.CreationTimestamp, deleted: job.DeletionTimestamp,
 		labels: map[string]string{}, status: job.Status,
 	}
+	k.status.CompletedIndexes, k.status.UncountedTerminatedPods = "", nil // each as long as there are indexes
 	for key, value := range job.Labels {
 		if key == LabelManagedBy || strings.HasPrefix(key, labelPrefix) {
 			k.labels[unique.Make(key).Value()] = unique.Make(value).Value() // many have the same

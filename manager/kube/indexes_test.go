@@ -2,7 +2,6 @@ package kube
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -226,21 +225,23 @@ func TestPods(t *testing.T) {
 	}
 }
 
-func TestEachSucceeded(t *testing.T) {
+func TestSucceededPods(t *testing.T) {
 	t.Parallel()
 	c, requests := podServer(t, 5, 5, 2*podPage+1)
 	seen := map[string]bool{}
-	err := c.EachSucceeded(t.Context(), "j", func(pods []corev1.Pod) error {
+	for from := ""; ; {
+		pods, next, err := c.SucceededPods(t.Context(), "j", from)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, p := range pods {
 			seen[p.Name] = p.Status.Phase == corev1.PodSucceeded
 		}
-		return nil
-	})
-	if err != nil || len(seen) != 2*podPage+1 || len(*requests) != 3 {
-		t.Errorf("%d pods with %d requests, %v", len(seen), len(*requests), err)
+		if from = next; next == "" {
+			break
+		}
 	}
-	enough := errors.New("enough")
-	if err := c.EachSucceeded(t.Context(), "j", func([]corev1.Pod) error { return enough }); !errors.Is(err, enough) || len(*requests) != 4 {
-		t.Errorf("%v after %d more requests", err, len(*requests)-3)
+	if len(seen) != 2*podPage+1 || len(*requests) != 3 {
+		t.Errorf("%d pods with %d requests", len(seen), len(*requests))
 	}
 }

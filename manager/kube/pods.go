@@ -41,29 +41,19 @@ func (c *Client) Pods(ctx context.Context, jobName string) ([]corev1.Pod, error)
 	return pods, nil
 }
 
-// EachSucceeded lists the pods of a Job that have succeeded; see manager.Jobs.
-func (c *Client) EachSucceeded(ctx context.Context, jobName string, each func(pods []corev1.Pod) error) error {
-	for next := ""; ; {
-		list, err := c.podPage(ctx, jobName, havingSucceeded, podPage, next)
-		if err != nil {
-			return err
-		}
-		if err := each(list.Items); err != nil {
-			return err
-		}
-		if next = list.Continue; next == "" {
-			return nil
-		}
-	}
+// SucceededPods lists some of a Job's pods that have succeeded; see manager.Jobs.
+func (c *Client) SucceededPods(ctx context.Context, jobName, from string) (pods []corev1.Pod, next string, err error) {
+	list, err := c.podPage(ctx, jobName, havingSucceeded, podPage, from)
+	return list.Items, list.Continue, err
 }
 
 // podPage lists at most limit of a Job's pods that are in that state, those that
-// follow what next says. The list is never nil.
-func (c *Client) podPage(ctx context.Context, jobName, state string, limit int64, next string) (*corev1.PodList, error) {
+// follow where from says. The list is never nil.
+func (c *Client) podPage(ctx context.Context, jobName, state string, limit int64, from string) (*corev1.PodList, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	list, err := c.api.CoreV1().Pods(c.cfg.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: batchv1.JobNameLabel + "=" + jobName, FieldSelector: state, Limit: limit, Continue: next,
+		LabelSelector: batchv1.JobNameLabel + "=" + jobName, FieldSelector: state, Limit: limit, Continue: from,
 	})
 	if err != nil {
 		return &corev1.PodList{}, fmt.Errorf("list the pods of Job %s: %w", where(c.cfg.Namespace, jobName), err)

@@ -207,13 +207,10 @@ func (r *Runner) SucceededIndexes(job types.UID, _ uint32) (fresh []corev1.Pod) 
 	return fresh
 }
 
-// EachSucceeded calls each with the Job's pods that have succeeded.
-func (r *Runner) EachSucceeded(_ context.Context, jobName string, each func(pods []corev1.Pod) error) error {
-	pods, err := r.allPods(jobName)
-	if err != nil {
-		return err
-	}
-	return each(succeededOf(pods))
+// SucceededPods returns all of the Job's pods that have succeeded.
+func (r *Runner) SucceededPods(_ context.Context, jobName, _ string) (pods []corev1.Pod, next string, err error) {
+	all, err := r.allPods(jobName)
+	return succeededOf(all), "", err
 }
 
 const (

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -137,12 +136,8 @@ func TestIndexedJob(t *testing.T) {
 	if again := r.SucceededIndexes(created.UID, 5); len(again) != 0 {
 		t.Errorf("%d pods come twice", len(again))
 	}
-	if err := r.EachSucceeded(context.Background(), "indexed", func(pods []corev1.Pod) error {
-		if diff := cmp.Diff(want, outputs(pods)); diff != "" {
-			t.Errorf("listed (-want +got):\n%s", diff)
-		}
-		return nil
-	}); err != nil {
-		t.Error(err)
+	listed, next, err := r.SucceededPods(t.Context(), "indexed", "")
+	if diff := cmp.Diff(want, outputs(listed)); diff != "" || next != "" || err != nil {
+		t.Errorf("next %q, %v, listed (-want +got):\n%s", next, err, diff)
 	}
 }

@@ -217,21 +217,22 @@ func (k *jobs) SucceededIndexes(job types.UID, _ uint32) []corev1.Pod {
 	return k.p.watch.takeIndexes(job)
 }
 
-func (k *jobs) EachSucceeded(ctx context.Context, jobName string, each func(pods []corev1.Pod) error) error {
-	pods, err := ask(k.p, k.request(ctx, false, "EachSucceeded %s", jobName), func() (pods []corev1.Pod, _ error) {
+// SucceededPods gives one pod at a time.
+func (k *jobs) SucceededPods(ctx context.Context, jobName, from string) (pods []corev1.Pod, next string, err error) {
+	pods, err = ask(k.p, k.request(ctx, false, "SucceededPods %s %s", jobName, from), func() (pods []corev1.Pod, _ error) {
 		if j := k.p.w.cluster.jobs[jobName]; j != nil {
 			for i := range j.pods {
-				if j.pods[i].Status.Phase == corev1.PodSucceeded {
+				if j.pods[i].Status.Phase == corev1.PodSucceeded && j.pods[i].Name > from {
 					pods = append(pods, *j.pods[i].DeepCopy())
 				}
 			}
 		}
 		return pods, nil
 	})
-	if err != nil {
-		return err
+	if err == nil && len(pods) > 1 {
+		pods, next = pods[:1], pods[0].Name
 	}
-	return each(pods)
+	return pods, next, err
 }
 
 // gathered is what a watch has told of the pods of an indexed Job.
