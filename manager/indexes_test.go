@@ -273,3 +273,18 @@ func TestListOfIndexesGoesOn(t *testing.T) {
 		m.now = m.now.Add(time.Minute)
 	}
 }
+
+// The logs of an indexed task that succeeded are those of its pods, which are listed
+// once nobody waits for it.
+func TestLogsOfAnIndexedTask(t *testing.T) {
+	t.Parallel()
+	m := newMocked(t)
+	m.cfg.KeptLogBytes = 100
+	pods := []corev1.Pod{indexPod(0, "")}
+	m.jobs.EXPECT().Pods(gomock.Any(), "w-a-5-1").Return(pods, nil)
+	m.jobs.EXPECT().LogTail(gomock.Any(), pods[0].Name, "c", 100).Return([]byte("hi\n"), false, nil)
+	m.store.EXPECT().KeepLogs(gomock.Any(), []dao.TaskLog{{TaskExecutionID: 5, Pod: pods[0].Name, Container: "c", Text: []byte("hi\n")}}, gomock.Any()).Return(nil)
+	if err := m.keepNew(t.Context(), endedTask{taskID: 5, job: runningJob(m.now)}); err != nil {
+		t.Error(err)
+	}
+}

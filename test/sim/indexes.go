@@ -68,7 +68,7 @@ func (c *cluster) endIndex(j *job) bool {
 	case j.plan.kind == fails && index == 1:
 		s.Phase, end.Reason, end.ExitCode = corev1.PodFailed, "Error", 1
 	case j.plan.recordsIndex(index):
-		_ = c.w.db.recordIndex(task, uint32(index), output, c.w.now()) // see advance
+		_ = c.w.db.recordIndex(task, uint32(index), output) // see advance
 	case output != nothing:
 		end.Message = output
 	}
@@ -129,7 +129,7 @@ func (t *tx) index(k indexKey) indexRow {
 }
 
 // recordIndex is dao.RecordIndexOutput, which jobapi calls for a job.
-func (db *database) recordIndex(taskID uint64, index uint32, data string, now time.Time) error {
+func (db *database) recordIndex(taskID uint64, index uint32, data string) error {
 	return db.transaction(nil, func(t *tx) error {
 		row, k := t.task(taskID), indexKey{taskID, index}
 		if row == nil || row.Status != dao.TaskRunning || row.IndexesClosed {
@@ -160,7 +160,7 @@ func (w *world) recordIndexAgain(j *job, other bool) bool {
 	}
 	w.trace.add(w, "a record is sent again for an index of", j.obj.Name)
 	w.orphans = append(w.orphans, &orphan{key: "record of an index for " + j.obj.Name, due: w.now().Add(w.faults.seconds(10)), carryOut: func() {
-		_ = w.db.recordIndex(task, uint32(index), output, w.now()) // a conflict if the Job has ended
+		_ = w.db.recordIndex(task, uint32(index), output) // a conflict if the Job has ended
 	}})
 	return true
 }
