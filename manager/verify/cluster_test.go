@@ -96,7 +96,7 @@ func TestOnCluster(t *testing.T) {
 	r := startReal(t)
 	var ids []uint64
 	for range 5 {
-		ids = append(ids, r.startAt(workflow(kubeJob("extract", "fan"), parallel("fan", "", kubeJob("a", "a2")+","+kubeJob("a2", ""), kubeJob("b", "")))))
+		ids = append(ids, r.startAt(workflow(kubeJob("extract", "fan"), parallel("fan", "", kubeJob("a", "a2")+","+kubeJob("a2", ""), indexed("b")))))
 	}
 	slow := r.startAt(workflow(kubeJob("slow", "")))
 	for _, id := range ids {
@@ -148,6 +148,11 @@ func TestOnCluster(t *testing.T) {
 		got := kinds(r.verify())
 		return slices.Equal(got, []Kind{CreatedUnknown, JobGone, JobRelabelled, LaunchedTwice})
 	})
+}
+
+// indexed is a task of one Job with three indexes.
+func indexed(name string) string {
+	return strings.Replace(kubeJob(name, ""), `"job": {"spec": {`, `"indexed": true, "job": {"spec": {"completions": 3, `, 1)
 }
 
 // startAt starts an execution now.

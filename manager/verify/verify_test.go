@@ -150,6 +150,10 @@ var drifts = map[string]drift{
 		do:   func(w *world) { w.sql(`UPDATE task_executions SET input = '{"n":2}' WHERE task_name = 'b'`) },
 		want: []Kind{TaskDiffers}, what: `input is {"n":2} and should be {"n":1}`,
 	},
+	"indexes changed": {
+		do:   func(w *world) { w.sql(`UPDATE task_executions SET index_count = 3 WHERE task_name = 'b'`) },
+		want: []Kind{TaskDiffers}, what: `index_count is 3 and should be NULL`,
+	},
 	"recorded output not taken": {
 		do:   func(w *world) { w.sql(`UPDATE task_executions SET output = '{}' WHERE task_name = 'a2'`) },
 		want: []Kind{TaskDiffers}, what: `output is {} and should be {"a":2}`,
