@@ -36,6 +36,8 @@ def record(data: str) -> None:
         request = jobapi_pb2.TaskOutputRecordRequest(
             task_id=int(os.environ["JOBNETES_TASK_ID"]), data=data.encode()
         )
+        if "JOBNETES_INDEX" in os.environ:  # a pod of an indexed task
+            request.index = int(os.environ["JOBNETES_INDEX"])
         jobapi_pb2_grpc.JobapiStub(channel).RecordTaskOutput(
             request, metadata=metadata, timeout=30, wait_for_ready=True
         )

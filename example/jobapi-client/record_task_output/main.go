@@ -40,10 +40,29 @@ func main() {
 	}
 }
 
+// ownIndex returns which index of an indexed task this pod does; nil if the task is
+// not indexed.
+func ownIndex() (*uint32, error) {
+	text, indexed := os.LookupEnv("JOBNETES_INDEX")
+	if !indexed {
+		return nil, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("JOBNETES_INDEX: %w", err)
+	}
+	index := uint32(n)
+	return &index, nil
+}
+
 func record(output string) error {
 	taskID, err := strconv.ParseUint(os.Getenv("JOBNETES_TASK_ID"), 10, 64)
 	if err != nil {
 		return fmt.Errorf("JOBNETES_TASK_ID: %w (this runs inside a job)", err)
+	}
+	index, err := ownIndex()
+	if err != nil {
+		return err
 	}
 	conn, err := grpc.NewClient(os.Getenv("JOBNETES_JOBAPI_ENDPOINT"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -61,6 +80,7 @@ func record(output string) error {
 	// likes, and try again after an error.
 	_, err = jobapi.NewJobapiClient(conn).RecordTaskOutput(ctx, &jobapi.TaskOutputRecordRequest{
 		TaskId: taskID,
+		Index:  index,
 		Data:   []byte(output),
 	}, grpc.WaitForReady(true)) // a jobapi that restarts is waited for
 	if err != nil {
