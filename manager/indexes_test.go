@@ -224,7 +224,6 @@ func TestEndOfAnIndexedTask(t *testing.T) {
 				calls = append(calls, m.store.EXPECT().IndexOutputs(gomock.Any(), uint64(5)).Return(tc.outputs, nil))
 			}
 			gomock.InOrder(calls...)
-			m.store.EXPECT().RecordedOutputs(gomock.Any(), []uint64{5}).Return(nil, nil)
 			m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
 				DoAndReturn(func(_ context.Context, _ dao.Lease, _ *dao.WorkflowExecution, ts []dao.Transition, _ time.Time) error {
 					task, message := ts[0].Task, ts[0].Message
