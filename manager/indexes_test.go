@@ -287,3 +287,19 @@ func TestLogsOfAnIndexedTask(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What no watch has told of the indexes is listed.
+func TestIndexedTaskUntold(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		run(t, w.manager(t, "m1", func(_ *Config, _ *Store, j *Jobs) { *j = untold{*j} }))
+		id := w.start(t, workflow(w.indexed("a", "", 3, ``, `echo "{\"i\": $JOBNETES_INDEX}" >$JOBNETES_OUTPUT`)), "{}")
+		if e := w.ended(t, id); e.Output != `[{"i": 0},{"i": 1},{"i": 2}]` {
+			t.Errorf("%s: %s, output %s", e.Status, e.ErrorMsg, e.Output)
+		}
+	})
+}
+
+// untold are Jobs of whose indexes no watch tells.
+type untold struct{ Jobs }
+
+func (untold) SucceededIndexes(types.UID, uint32) []corev1.Pod { return nil }
