@@ -21,10 +21,10 @@ import (
 	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
-// indexed is a task each of whose indexes notes that it ran, then does what script
-// says.
-func (w *world) indexed(name, next string, completions int, spec, script string) string {
-	job := w.job(name, next, fmt.Sprintf(`[ "$JOBNETES_INDEX" = "$JOB_COMPLETION_INDEX" ] || exit 9; mktemp %s/%s-$JOBNETES_INDEX.XXXXXXXX >/dev/null; %s`, w.ran, name, script))
+// indexed is a task "a", each of whose indexes notes that it ran, then does what
+// script says.
+func (w *world) indexed(next string, completions int, spec, script string) string {
+	job := w.job("a", next, fmt.Sprintf(`[ "$JOBNETES_INDEX" = "$JOB_COMPLETION_INDEX" ] || exit 9; mktemp %s/a-$JOBNETES_INDEX.XXXXXXXX >/dev/null; %s`, w.ran, script))
 	return strings.Replace(job, `"job": {"spec": {"backoffLimit": 0`, fmt.Sprintf(`"indexed": true, "job": {"spec": {%s"completions": %d`, spec, completions), 1)
 }
 
@@ -34,7 +34,7 @@ func TestIndexedTask(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		run(t, w.manager(t, "m1"))
 		const script = `case $JOBNETES_INDEX in 1) while ! test -e %s/go; do sleep 0.05; done;; 2) exit 0;; esac; echo "{\"i\": $JOBNETES_INDEX}" >$JOBNETES_OUTPUT`
-		id := w.start(t, workflow(w.indexed("a", "b", 4, `"parallelism": 3, `, fmt.Sprintf(script, w.ran)), w.job("b", "", `echo "{\"got\": $JOBNETES_INPUT}" >$JOBNETES_OUTPUT`)), "{}")
+		id := w.start(t, workflow(w.indexed("b", 4, `"parallelism": 3, `, fmt.Sprintf(script, w.ran)), w.job("b", "", `echo "{\"got\": $JOBNETES_INPUT}" >$JOBNETES_OUTPUT`)), "{}")
 		a := w.task(t, id, "a")
 		if a.IndexCount == nil || *a.IndexCount != 4 {
 			t.Fatalf("the task has %v indexes", a.IndexCount)
@@ -66,7 +66,7 @@ func TestIndexedTask(t *testing.T) {
 func TestIndexedTaskFails(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		run(t, w.manager(t, "m1"))
-		id := w.start(t, workflow(w.indexed("a", "", 3, `"parallelism": 1, "backoffLimitPerIndex": 0, `, `test $JOBNETES_INDEX != 0 || { echo no luck; exit 4; }`)), "{}")
+		id := w.start(t, workflow(w.indexed("", 3, `"parallelism": 1, "backoffLimitPerIndex": 0, `, `test $JOBNETES_INDEX != 0 || { echo no luck; exit 4; }`)), "{}")
 		e, a := w.ended(t, id), w.task(t, id, "a")
 		if a.ErrorReason != batchv1.JobReasonFailedIndexes || !strings.Contains(a.ErrorMsg, "1 of 3 indexes failed (0): pod ") || !strings.Contains(a.ErrorMsg, "container c exited with code 4") {
 			t.Errorf("%s: %s: %s", e.Status, a.ErrorReason, a.ErrorMsg)
@@ -82,7 +82,7 @@ func TestIndexIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	w := newLocal(t) // a cluster waits 10 s before
 	run(t, w.manager(t, "m1"))
-	id := w.start(t, workflow(w.indexed("a", "", 3, `"backoffLimitPerIndex": 2, `, fmt.Sprintf(`test $(ls %s | grep -c "^a-1\.") -ge 3 || test $JOBNETES_INDEX != 1`, w.ran))), "{}")
+	id := w.start(t, workflow(w.indexed("", 3, `"backoffLimitPerIndex": 2, `, fmt.Sprintf(`test $(ls %s | grep -c "^a-1\.") -ge 3 || test $JOBNETES_INDEX != 1`, w.ran))), "{}")
 	if e := w.ended(t, id); e.Status != dao.ExecutionSuccess || e.Output != "[]" {
 		t.Errorf("%s: %s, output %s", e.Status, e.ErrorMsg, e.Output)
 	}
@@ -292,7 +292,7 @@ func TestLogsOfAnIndexedTask(t *testing.T) {
 func TestIndexedTaskUntold(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		run(t, w.manager(t, "m1", func(_ *Config, _ *Store, j *Jobs) { *j = untold{*j} }))
-		id := w.start(t, workflow(w.indexed("a", "", 3, ``, `echo "{\"i\": $JOBNETES_INDEX}" >$JOBNETES_OUTPUT`)), "{}")
+		id := w.start(t, workflow(w.indexed("", 3, ``, `echo "{\"i\": $JOBNETES_INDEX}" >$JOBNETES_OUTPUT`)), "{}")
 		if e := w.ended(t, id); e.Output != `[{"i": 0},{"i": 1},{"i": 2}]` {
 			t.Errorf("%s: %s, output %s", e.Status, e.ErrorMsg, e.Output)
 		}
