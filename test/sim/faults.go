@@ -75,6 +75,7 @@ var faultMeanings = [faultKinds]string{
 	"also before its manager had seen its end", "its pod succeeded, and the Job controller had the Job fail all the same",
 	"he made a Job under the name of a task's", "a job sent its output again, perhaps after its end", "a job sent another output, perhaps after its end",
 	"he asked for an execution to be cancelled",
+	"it was told of starts or cancels, whether there were any or not",
 	"a manager did not learn of a change of a Job or pod", "it learned of one twice", "it learned of two in the wrong order",
 }
 

@@ -159,7 +159,7 @@ func (w *world) recordIndexAgain(j *job, other bool) bool {
 		w.touch(j.obj)
 	}
 	w.trace.add(w, "a record is sent again for an index of", j.obj.Name)
-	w.orphans = append(w.orphans, &orphan{key: "record of an index for " + j.obj.Name, due: w.now().Add(w.faults.seconds(10)), carryOut: func() {
+	w.orphans = append(w.orphans, &orphan{key: "record of an index for " + j.obj.Name, due: w.now().Add(w.faults.seconds(10)), task: task, carryOut: func() {
 		_ = w.db.recordIndex(task, uint32(index), output) // a conflict if the Job has ended
 	}})
 	return true
@@ -209,7 +209,21 @@ func (s *store) IndexOutputs(ctx context.Context, taskID uint64) ([]dao.IndexOut
 				outputs = append(outputs, dao.IndexOutput{Index: i, Output: row.output})
 			}
 		}
+		s.p.w.hurryRecords(taskID)
 		return outputs, nil
+	})
+}
+
+// hurryRecords has records under way of a task's indexes arrive now, when its outputs
+// have just been read: one that changed them would be lost.
+func (w *world) hurryRecords(taskID uint64) {
+	w.orphans = slices.DeleteFunc(w.orphans, func(o *orphan) bool {
+		if o.task != taskID {
+			return false
+		}
+		w.trace.add(w, o.key, "is carried out late")
+		o.carryOut()
+		return true
 	})
 }
 

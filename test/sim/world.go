@@ -61,6 +61,7 @@ type orphan struct {
 	key      string
 	due      time.Time
 	carryOut func()
+	task     uint64 // of a record of an index
 }
 
 // began is when every schedule begins.
