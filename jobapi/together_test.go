@@ -268,7 +268,7 @@ func TestConnectionLostInABatch(t *testing.T) {
 			apply(t, b, chain)
 			known(t, b.server, false)
 			tc.arm(c, &tc.statement)
-			first := startMany(t, b)
+			first := startMany(t, b, false)
 			c.before.Store(nil)
 			c.after.Store(nil)
 			for i, o := range first {
@@ -283,7 +283,7 @@ func TestConnectionLostInABatch(t *testing.T) {
 			if (len(written) > 0) != tc.wantWritten {
 				t.Errorf("%d executions were written", len(written))
 			}
-			for i, o := range startMany(t, b) {
+			for i, o := range startMany(t, b, true) {
 				e, err := store.Execution(t.Context(), o.id)
 				if want := fmt.Sprint("run ", i); o.err != nil || err != nil || e.Name != want {
 					t.Errorf("%s, again: %v; execution %d is %q, %v", want, o.err, o.id, e.Name, err)
@@ -304,8 +304,9 @@ type started struct {
 	err error
 }
 
-// startMany makes 30 starts at once, each with a request id.
-func startMany(t *testing.T, b *bundle) []started {
+// startMany makes 30 starts at once, each with a request id; with again until the
+// database is there.
+func startMany(t *testing.T, b *bundle, again bool) []started {
 	t.Helper()
 	got := make([]started, 30)
 	var calls sync.WaitGroup
@@ -315,6 +316,10 @@ func startMany(t *testing.T, b *bundle) []started {
 			ctx, cancel := context.WithTimeout(asUser(t), 20*time.Second)
 			defer cancel()
 			res, err := b.client.StartWorkflow(ctx, &pb.WorkflowStartRequest{WorkflowName: "nightly", ExecName: name, RequestId: name})
+			for again && status.Code(err) == codes.Unavailable && ctx.Err() == nil { // as clients do
+				time.Sleep(10 * time.Millisecond)
+				res, err = b.client.StartWorkflow(ctx, &pb.WorkflowStartRequest{WorkflowName: "nightly", ExecName: name, RequestId: name})
+			}
 			got[i] = started{res.GetId(), err}
 		})
 	}
