@@ -8,15 +8,24 @@ import (
 
 // The database itself notes each step of an execution that a manager writes without
 // the lease: the other safeguards mend most of what comes of it, so that it would
-// hardly show in the end. What begins a manager's commit is the execution's row, and
-// its events end it.
+// hardly show in the end. A commit's events are told by who holds the lease by then, in
+// the same transaction; one that ends the execution has given it up there.
 var fenceNotes = []string{
 	"CREATE TABLE chaos_unleased (id BIGINT AUTO_INCREMENT PRIMARY KEY, execution BIGINT UNSIGNED, event TEXT, writer TEXT, holder TEXT)",
+	"CREATE TABLE chaos_ended (execution BIGINT UNSIGNED PRIMARY KEY, holder TEXT, session BIGINT UNSIGNED)",
 	`CREATE TRIGGER chaos_holder AFTER UPDATE ON workflow_executions FOR EACH ROW
-		SET @chaos_execution = OLD.id, @chaos_holder = CONCAT('manager ', OLD.lease_owner)`,
+		IF OLD.lease_owner IS NOT NULL AND NEW.status NOT IN (0, 1) THEN
+			REPLACE INTO chaos_ended VALUES (OLD.id, OLD.lease_owner, CONNECTION_ID());
+		END IF`,
 	`CREATE TRIGGER chaos_writer BEFORE INSERT ON execution_events FOR EACH ROW
-		IF NEW.actor LIKE 'manager %' AND NOT (@chaos_execution <=> NEW.workflow_execution_id AND @chaos_holder <=> NEW.actor) THEN
-			INSERT INTO chaos_unleased (execution, event, writer, holder) VALUES (NEW.workflow_execution_id, NEW.type, NEW.actor, @chaos_holder);
+		IF NEW.actor LIKE 'manager %' THEN
+			SET @chaos_holder = NULL;
+			SELECT CONCAT('manager ', COALESCE(e.lease_owner, c.holder)) INTO @chaos_holder
+				FROM workflow_executions e LEFT JOIN chaos_ended c ON c.execution = e.id AND c.session = CONNECTION_ID()
+				WHERE e.id = NEW.workflow_execution_id LOCK IN SHARE MODE;
+			IF NOT (@chaos_holder <=> NEW.actor) THEN
+				INSERT INTO chaos_unleased (execution, event, writer, holder) VALUES (NEW.workflow_execution_id, NEW.type, NEW.actor, @chaos_holder);
+			END IF;
 		END IF`,
 }
 

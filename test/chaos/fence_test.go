@@ -25,6 +25,7 @@ func TestVerifyLeases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pool.SetMaxIdleConns(-1) // each transaction has a session of its own
 	if err := noteUnleased(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
@@ -45,10 +46,19 @@ func TestVerifyLeases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	row.Status, row.StartedAt = dao.ExecutionRunning, &now
-	if err := store.Commit(t.Context(), leases[0], &row, []dao.Transition{{Type: dao.EventExecutionStarted}}, now); err != nil {
-		t.Fatal(err)
+	commit := func(ts ...dao.Transition) {
+		t.Helper()
+		if err := store.Commit(t.Context(), leases[0], &row, ts, now); err != nil {
+			t.Fatal(err)
+		}
 	}
+	row.Status, row.StartedAt = dao.ExecutionRunning, &now
+	task := &dao.TaskExecution{TaskName: "a", TaskType: "kube-job", Attempt: 1, Input: "{}", Output: "{}", StartedAt: now}
+	commit(dao.Transition{Type: dao.EventExecutionStarted}, dao.Transition{Type: dao.EventTaskStarted, Task: task})
+	task.Status, task.EndedAt = dao.TaskSuccess, &now
+	commit(dao.Transition{Type: dao.EventTaskSucceeded, Task: task}) // which leaves the execution's row alone
+	row.Status, row.EndedAt = dao.ExecutionSuccess, &now
+	commit(dao.Transition{Type: dao.EventExecutionSucceeded})
 	unleased := func() int {
 		r := newReport(silent{t}, io.Discard, 1, 1)
 		if err := verifyLeases(t.Context(), pool, r); err != nil {

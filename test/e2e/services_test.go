@@ -55,7 +55,11 @@ func TestServices(t *testing.T) {
 	}
 	s.sql(t, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, 1)")
 	another := s.command("jobapi")
-	another.Env = append(another.Env, "JOBNETES_JOBAPI_METRICS_PORT=0") // the one that runs has it
+	port, err := machine.Port()
+	if err != nil {
+		t.Fatal(err)
+	}
+	another.Env = append(another.Env, "JOBNETES_JOBAPI_METRICS_PORT=0", fmt.Sprint("JOBNETES_JOBAPI_PORT=", port)) // the one that runs has its own
 	if out, err := another.CombinedOutput(); err == nil || !strings.Contains(string(out), "knows only up to") {
 		t.Errorf("a jobapi on a newer schema: %v: %s", err, out)
 	}
