@@ -66,7 +66,7 @@ func (s *Store) KeepIndexes(ctx context.Context, l Lease, taskID uint64, outputs
 			for i, o := range batch {
 				rows[i] = taskIndex{TaskExecutionID: taskID, Idx: o.Index, Output: o.Output, SucceededAt: &at}
 			}
-			if err := tx.Clauses(indexSucceeded).Create(&rows).Error; err != nil {
+			if err := tx.Clauses(succeededAt(at)).Create(&rows).Error; err != nil {
 				return err
 			}
 		}
@@ -75,10 +75,13 @@ func (s *Store) KeepIndexes(ctx context.Context, l Lease, taskID uint64, outputs
 	return translate(err, "keep the outputs of %d indexes of task %d", len(outputs), taskID)
 }
 
-// indexSucceeded makes an insert keep the output that is there.
-var indexSucceeded = clause.OnConflict{
-	Columns:   []clause.Column{{Name: "task_execution_id"}, {Name: "idx"}},
-	DoUpdates: clause.AssignmentColumns([]string{"succeeded_at"}),
+// succeededAt makes an insert keep the output that is there, and when the index is known
+// to have succeeded: another manager may see the same pods again.
+func succeededAt(at time.Time) clause.OnConflict {
+	return clause.OnConflict{
+		Columns:   []clause.Column{{Name: "task_execution_id"}, {Name: "idx"}},
+		DoUpdates: clause.Assignments(map[string]any{"succeeded_at": gorm.Expr("COALESCE(task_indexes.succeeded_at, ?)", at)}),
+	}
 }
 
 // indexRows is how many indexes one statement writes, unless insertBytes are reached.

@@ -205,3 +205,23 @@ func TestBatchesOf(t *testing.T) {
 		})
 	}
 }
+
+// A manager that takes over may write what the last one has, and is no witness of when.
+func TestKeepIndexesAgainKeepsWhen(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		a := s.startIndexed(t, l, e, 2)
+		for i := range 2 {
+			if err := s.KeepIndexes(t.Context(), l, a.ID, []IndexOutput{{0, "{}"}}, false, now.Add(time.Duration(i)*time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var row taskIndex
+		if err := s.gdb.Take(&row).Error; err != nil {
+			t.Fatal(err)
+		}
+		if row.SucceededAt == nil || !row.SucceededAt.Equal(micros(now)) {
+			t.Errorf("index 0 has succeeded at %v, want %v", row.SucceededAt, micros(now))
+		}
+	})
+}
