@@ -41,10 +41,9 @@ const (
 var heldShape = shape{name: "held", tasks: list{job("stay", waits)}}
 
 // TestOutage has the database, then the API server, away from all services at once,
-// under a stream of executions, for OUTAGE seconds each. How soon work goes on it logs:
-// run it alone for those figures.
+// under a stream of executions, for OUTAGE seconds each. It is not parallel: it
+// measures how soon work goes on.
 func TestOutage(t *testing.T) {
-	t.Parallel()
 	machine.Slow(t)
 	lasts := time.Duration(number(t, "OUTAGE", 5) * float64(time.Second))
 	w := newWorld(t, newReport(t, io.Discard, 1, 0), logFolder(t))
