@@ -69,6 +69,16 @@ func isUnavailable(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || ofNet
 }
 
+// isAway tells a database that is away from one that has given up on some statement, for
+// the rows that it waited for or the time that it took: others may fare better.
+func isAway(err error) bool {
+	switch mysqlNumber(err) {
+	case mysqlLockWait, mysqlDeadlock, mysqlInterrupted, mariadbTooLong, mysqlTooLong:
+		return false
+	}
+	return IsUnavailable(err)
+}
+
 // isRefused tells an error that the same statement will give again.
 func isRefused(err error) bool {
 	switch mysqlNumber(err) {

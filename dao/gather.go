@@ -2,7 +2,6 @@ package dao
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 )
@@ -40,7 +39,8 @@ type gathered[T any] struct {
 }
 
 // do carries a call out. A call that fails makes no other fail: if they cannot be
-// carried out together, each is alone. But if the database is away, it is for all.
+// carried out together, each is alone, also if one of them has waited for a lock in vain.
+// But if the database is away, it is for all.
 func (g *gathering[T]) do(ctx context.Context, call T) error {
 	me := &gathered[T]{call: call, turn: make(chan struct{})}
 	g.mu.Lock()
@@ -113,7 +113,7 @@ func (g *gathering[T]) lead(ctx context.Context, me *gathered[T]) {
 		switch {
 		case err == nil:
 			w.alone = left[i]
-		case ctx.Err() == nil && errors.Is(err, ErrUnavailable), ctx.Err() != nil && w == me:
+		case ctx.Err() == nil && isAway(err), ctx.Err() != nil && w == me:
 			w.alone, w.err = false, err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	mysqldriver "github.com/go-sql-driver/mysql"
 )
 
 // What comes while a call is carried out is carried out together, and each call has
@@ -26,6 +28,7 @@ func TestGathering(t *testing.T) {
 		"one is left out":         {left: map[int]bool{1: true}, wantAlone: []string{"c"}},
 		"one is refused":          {err: refused, wantAlone: []string{"b", "c", "d"}},
 		"the database is away":    {err: ErrUnavailable, wantErrs: map[string]error{"b": ErrUnavailable, "c": ErrUnavailable, "d": ErrUnavailable}},
+		"one waits for a lock":    {err: translate(&mysqldriver.MySQLError{Number: mysqlLockWait}, "move"), wantAlone: []string{"b", "c", "d"}},
 		"one is refused, for all": {err: refused, wantAlone: []string{"b", "c", "d"}, wantErrs: map[string]error{"d": refused}},
 	}
 	for name, tc := range cases {

@@ -229,22 +229,41 @@ func (s *Store) markAlone(ctx context.Context, m mark) error {
 		"AND "+inForce(s.db), m.uid, m.at, m.taskID, TaskRunning, m.uid, m.lease.ExecutionID, m.lease.Owner, m.lease.Epoch))
 }
 
-// markTogether leaves out what would fail for its lease, and executions that somebody
-// has locked, so that nobody waits for them.
+// lockTasks locks the tasks with these ids, but for those that somebody else has locked,
+// and says which it has.
+func lockTasks(tx *gorm.DB, ids []uint64) (map[uint64]bool, error) {
+	locked := map[uint64]bool{}
+	if len(ids) == 0 {
+		return locked, nil
+	}
+	var free []uint64
+	err := tx.Model(&TaskExecution{}).Clauses(lockFree(tx)...).Where("id IN ?", ids).Order("id").Pluck("id", &free).Error
+	for _, id := range free {
+		locked[id] = true
+	}
+	return locked, err
+}
+
+// markTogether leaves out what would fail for its lease, and executions and tasks that
+// somebody has locked, so that nobody waits for them.
 func (s *Store) markTogether(ctx context.Context, ms []mark) (left map[int]bool, err error) {
-	ids := make([]uint64, len(ms))
+	ids, tasks := make([]uint64, len(ms)), make([]uint64, len(ms))
 	for i, m := range ms {
-		ids[i] = m.lease.ExecutionID
+		ids[i], tasks[i] = m.lease.ExecutionID, m.taskID
 	}
 	err = s.tx(ctx, func(tx *gorm.DB) error {
 		inForce, err := lockInForce(tx, ids)
 		if err != nil {
 			return err
 		}
+		free, err := lockTasks(tx, tasks)
+		if err != nil {
+			return err
+		}
 		left = map[int]bool{}
 		var changes []change
 		for i, m := range ms {
-			if _, ok := inForce[m.lease.key()]; !ok {
+			if _, ok := inForce[m.lease.key()]; !ok || !free[m.taskID] {
 				left[i] = true
 				continue
 			}

@@ -162,27 +162,42 @@ func TestMarkTogether(t *testing.T) {
 	})
 }
 
-// An execution that somebody has locked holds up no other.
+// An execution or a task that somebody has locked holds up no other execution.
 func TestOneLockedRowHoldsUpNoOtherCommit(t *testing.T) {
-	s := onMariaDB(t)
-	leases, executions, tasks := s.begun(t, 3)
-	all := steps(executions, tasks)
-	s.lock(t, "SELECT id FROM workflow_executions WHERE id = ?", leases[1].ExecutionID)
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than anybody waits for a lock
-	defer cancel()
-	commits, ms := make([]*commit, len(all)), make([]mark, len(all))
-	for i, ts := range all {
-		commits[i] = newCommit(leases[i], executions[i], ts, now)
-		ms[i] = mark{leases[i], tasks[i].ID, fmt.Sprint("u", i), now}
-	}
-	want := map[int]bool{1: true}
-	left, err := s.markTogether(ctx, ms)
-	if diff := cmp.Diff(want, left); err != nil || diff != "" {
-		t.Errorf("marks left out (%v, -want +got):\n%s", err, diff)
-	}
-	left, err = s.commitTogether(ctx, commits)
-	if diff := cmp.Diff(want, left); err != nil || diff != "" {
-		t.Errorf("commits left out (%v, -want +got):\n%s", err, diff)
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		lock   string
+		starts bool // the commit starts a task after the locked one, and does not end that
+	}{
+		"an execution":                    {lock: "SELECT id FROM workflow_executions WHERE id = ?"},
+		"a task that ends":                {lock: "SELECT id FROM task_executions WHERE workflow_execution_id = ?"},
+		"a task that a new one refers to": {lock: "SELECT id FROM task_executions WHERE workflow_execution_id = ?", starts: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := onMariaDB(t)
+			leases, executions, tasks := s.begun(t, 3)
+			all := steps(executions, tasks)
+			if tc.starts {
+				all[1] = []Transition{{Type: EventTaskStarted, Task: newTask("b", "kube-job"), Parent: tasks[1]}}
+			}
+			s.lock(t, tc.lock, leases[1].ExecutionID)
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than anybody waits for a lock
+			defer cancel()
+			commits, ms := make([]*commit, len(all)), make([]mark, len(all))
+			for i, ts := range all {
+				commits[i] = newCommit(leases[i], executions[i], ts, now)
+				ms[i] = mark{leases[i], tasks[i].ID, fmt.Sprint("u", i), now}
+			}
+			want := map[int]bool{1: true}
+			left, err := s.markTogether(ctx, ms)
+			if diff := cmp.Diff(want, left); err != nil || diff != "" {
+				t.Errorf("marks left out (%v, -want +got):\n%s", err, diff)
+			}
+			left, err = s.commitTogether(ctx, commits)
+			if diff := cmp.Diff(want, left); err != nil || diff != "" {
+				t.Errorf("commits left out (%v, -want +got):\n%s", err, diff)
+			}
+		})
 	}
 }
 
@@ -192,8 +207,8 @@ func TestStatementsOfAStep(t *testing.T) {
 	for name, tc := range map[string]struct{ together, most int }{
 		// BEGIN, the task that starts, its name and the end of the one before, events, COMMIT.
 		"alone": {1, 5},
-		// The leases, the ids of what was inserted, and executions that end, beside these.
-		"together": {20, 8},
+		// The leases, the tasks, the ids of what was inserted, and executions that end, beside these.
+		"together": {20, 9},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := onMariaDB(t)

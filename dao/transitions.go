@@ -107,6 +107,20 @@ func (c *commit) ends(t Transition) bool {
 	return (t.Type == EventTaskSucceeded || t.Type == EventTaskFailed) && !c.starts[t.Task]
 }
 
+// touches are the tasks with rows that the commit changes, or that foreign keys of what
+// it inserts refer to: both wait for whoever has them locked.
+func (c *commit) touches() []uint64 {
+	var ids []uint64
+	for _, t := range c.transitions {
+		for _, row := range []*TaskExecution{t.Task, t.Parent, t.Prev} {
+			if row != nil && !c.starts[row] {
+				ids = append(ids, row.ID)
+			}
+		}
+	}
+	return ids
+}
+
 // from are the statuses that an execution may have before. An execution begins once: an
 // earlier commit under the same lease, whose answer was lost, may have been
 // carried out after the rows were read again.
@@ -141,7 +155,7 @@ func (c *commit) executionColumns() map[string]any {
 }
 
 // commitTogether writes what is small in one transaction. It leaves out what would
-// fail, and executions that somebody has locked, so that nobody waits for them.
+// fail, and executions and tasks that somebody has locked, so that nobody waits for them.
 func (s *Store) commitTogether(ctx context.Context, cs []*commit) (left map[int]bool, err error) {
 	ids := make([]uint64, len(cs))
 	for i, c := range cs {
@@ -152,13 +166,22 @@ func (s *Store) commitTogether(ctx context.Context, cs []*commit) (left map[int]
 		if err != nil {
 			return err
 		}
+		var tasks []uint64
+		for _, c := range cs {
+			tasks = append(tasks, c.touches()...)
+		}
+		free, err := lockTasks(tx, tasks)
+		if err != nil {
+			return err
+		}
 		left = map[int]bool{}
 		var (
 			all     []*commit
 			changes []change
 		)
 		for i, c := range cs {
-			if status, ok := inForce[c.lease.key()]; !ok || !slices.Contains(c.from(), status) {
+			status, ok := inForce[c.lease.key()]
+			if !ok || !slices.Contains(c.from(), status) || slices.ContainsFunc(c.touches(), func(id uint64) bool { return !free[id] }) {
 				left[i] = true
 				continue
 			}
