@@ -28,7 +28,9 @@ type Observation struct {
 	// the job has recorded goes before it.
 	Output string
 	// Recorded and RecordedRev are the task's columns as they were read when the
-	// Job had ended: Commit finds a conflict if the job records once more.
+	// Job had ended: Commit finds a conflict if the job records once more. Recorded is not
+	// the output of an indexed task, whose indexes record: it is from a jobapi of the
+	// build before, which has left out which one it was.
 	Recorded    *string
 	RecordedRev uint32
 	// Reason, a CamelCase word, and Message say why it failed. Of a Job that
@@ -243,7 +245,7 @@ func (x *Execution) inputOf(l *list) string {
 func (x *Execution) observe(t *task, o Observation) {
 	t.row.RecordedOutput, t.row.RecordedRev = o.Recorded, o.RecordedRev
 	output := o.Output
-	if o.Recorded != nil {
+	if o.Recorded != nil && t.row.IndexCount == nil {
 		output = *o.Recorded
 	}
 	if output == "" {

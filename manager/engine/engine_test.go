@@ -228,6 +228,17 @@ func TestRecordedOutputGoesFirst(t *testing.T) {
 	}
 }
 
+// What a jobapi that knows no indexes has recorded is not the output of an indexed task.
+func TestRecordedOutputOfAnIndexedTaskIsIgnored(t *testing.T) {
+	t.Parallel()
+	p := newPlay(t, workflow(`{"name": "a", "type": "kube-job", "indexed": true, "job": {"spec": {"completionMode": "Indexed", "completions": 2, "template": {"spec": {"containers": [{"name": "c", "image": "busybox"}]}}}}}`), "{}", nil)
+	p.decide(t)
+	p.decide(t, Observation{TaskID: 1, Succeeded: true, Output: `[1,2]`, Recorded: new("1"), RecordedRev: 1})
+	if a := p.task(t, "a"); a.Output != "[1,2]" || a.RecordedRev != 1 {
+		t.Errorf("output %s (rev %d), want [1,2] (rev 1)", a.Output, a.RecordedRev)
+	}
+}
+
 func TestStaleObservationsAreIgnored(t *testing.T) {
 	t.Parallel()
 	p := newPlay(t, workflow(job("a", "b"), job("b", "")), "{}", map[string]result{"a": {output: `{"n":1}`}})
