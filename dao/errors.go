@@ -32,6 +32,7 @@ const (
 	mariadbKilled       = 1927 // KILL CONNECTION
 	mariadbTooLong      = 1969 // max_statement_time
 	mysqlTooLong        = 3024 // max_execution_time
+	mysqlNoWait         = 3572
 	mysqlCheck          = 3819
 	mariadbCheck        = 4025
 )
@@ -53,7 +54,7 @@ func IsUnavailable(err error) bool { return errors.Is(err, ErrUnavailable) || is
 func isUnavailable(err error) bool {
 	switch mysqlNumber(err) {
 	case mysqlTooManyConn, mysqlTooManyOfUser, mysqlHostBlocked, mysqlNotReady, mysqlShutdown, mysqlReadOnly,
-		mysqlLockWait, mysqlDeadlock, mysqlInterrupted, mariadbKilled, mariadbTooLong, mysqlTooLong:
+		mysqlLockWait, mysqlNoWait, mysqlDeadlock, mysqlInterrupted, mariadbKilled, mariadbTooLong, mysqlTooLong:
 		return true
 	}
 	switch sqliteCode(err) {
@@ -69,11 +70,17 @@ func isUnavailable(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || ofNet
 }
 
+// isLocked tells a statement that has waited for somebody's lock in vain, or was not to.
+func isLocked(err error) bool {
+	number := mysqlNumber(err)
+	return number == mysqlLockWait || number == mysqlNoWait
+}
+
 // isAway tells a database that is away from one that has given up on some statement, for
 // the rows that it waited for or the time that it took: others may fare better.
 func isAway(err error) bool {
 	switch mysqlNumber(err) {
-	case mysqlLockWait, mysqlDeadlock, mysqlInterrupted, mariadbTooLong, mysqlTooLong:
+	case mysqlLockWait, mysqlNoWait, mysqlDeadlock, mysqlInterrupted, mariadbTooLong, mysqlTooLong:
 		return false
 	}
 	return IsUnavailable(err)

@@ -29,34 +29,75 @@ const MaxPriority = 1_000_000
 
 // Start is what CreateExecutions did about a NewExecution.
 type Start struct {
+	// ID is 0, and nothing was written, if the start was left out, since somebody else
+	// may be starting an execution by the same RequestID: CreateExecution waits for them.
 	ID uint64
 	// Err is ErrDuplicate if the RequestID has started that execution before, with
 	// another name, input or priority.
 	Err error
 }
 
-// CreateExecution is CreateExecutions for one.
+// CreateExecution is CreateExecutions for one, which waits for whoever is starting an
+// execution by the same RequestID. With ErrDuplicate, the id is that of the other one.
 func (s *Store) CreateExecution(ctx context.Context, n NewExecution, now time.Time) (uint64, error) {
-	starts, err := s.CreateExecutions(ctx, []NewExecution{n}, now)
+	starts, err := s.createExecutions(ctx, []NewExecution{n}, true, now)
 	if err != nil {
-		return 0, err
+		return 0, translate(err, "start workflow %d", n.WorkflowID)
 	}
 	return starts[0].ID, starts[0].Err
 }
 
 // CreateExecutions schedules executions, one at least and all of one version of a
 // workflow, in one transaction, and says of each what its execution is. One whose
-// RequestID has started the workflow before is that execution. ErrNotFound if there is
-// no such workflow. With ErrRefused, which may be because of one of them, nothing was
-// written.
+// RequestID has started the workflow before is that execution. Those with a RequestID
+// are left out if one of them would wait for somebody else, who may stand still.
+// ErrNotFound if there is no such workflow. With ErrRefused, which may be because of one
+// of them, nothing was written.
 func (s *Store) CreateExecutions(ctx context.Context, ns []NewExecution, now time.Time) ([]Start, error) {
+	starts, err := s.createExecutions(ctx, ns, false, now)
+	if isLocked(err) {
+		starts, err = s.createWithoutID(ctx, ns, err, now)
+	}
+	return starts, translate(err, "start workflow %d", ns[0].WorkflowID)
+}
+
+// createWithoutID leaves out those that have a RequestID, one of which may have waited,
+// with the error locked.
+func (s *Store) createWithoutID(ctx context.Context, ns []NewExecution, locked error, now time.Time) ([]Start, error) {
+	var (
+		rest []NewExecution
+		at   []int
+	)
+	for i, n := range ns {
+		if n.RequestID == "" {
+			rest, at = append(rest, n), append(at, i)
+		}
+	}
+	if len(rest) == len(ns) {
+		return nil, locked
+	}
+	starts := make([]Start, len(ns))
+	if len(rest) == 0 {
+		return starts, nil
+	}
+	created, err := s.createExecutions(ctx, rest, false, now)
+	if err != nil {
+		return nil, err
+	}
+	for i, start := range created {
+		starts[at[i]] = start
+	}
+	return starts, nil
+}
+
+func (s *Store) createExecutions(ctx context.Context, ns []NewExecution, wait bool, now time.Time) ([]Start, error) {
 	var (
 		starts []Start
 		err    error
 	)
 	for range attempts {
 		err = s.tx(ctx, func(tx *gorm.DB) (err error) {
-			starts, err = createExecutions(tx, ns, micros(now))
+			starts, err = createExecutions(tx, ns, wait, micros(now))
 			return err
 		})
 		// Somebody else has started the workflow by the same RequestID since this looked:
@@ -65,10 +106,10 @@ func (s *Store) CreateExecutions(ctx context.Context, ns []NewExecution, now tim
 			break
 		}
 	}
-	return starts, translate(err, "start workflow %d", ns[0].WorkflowID)
+	return starts, err
 }
 
-func createExecutions(tx *gorm.DB, ns []NewExecution, at time.Time) ([]Start, error) {
+func createExecutions(tx *gorm.DB, ns []NewExecution, wait bool, at time.Time) ([]Start, error) {
 	versionID := ns[0].VersionID
 	if versionID == 0 {
 		v, err := lockVersion(tx, ns[0].WorkflowID, at)
@@ -77,7 +118,7 @@ func createExecutions(tx *gorm.DB, ns []NewExecution, at time.Time) ([]Start, er
 		}
 		versionID = v.ID
 	}
-	byRequest, err := startedBefore(tx, ns)
+	byRequest, err := startedBefore(tx, ns, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +165,9 @@ func lockVersion(tx *gorm.DB, workflowID uint64, at time.Time) (WorkflowVersion,
 }
 
 // startedBefore returns the executions that the ns' RequestIDs have started before.
-func startedBefore(tx *gorm.DB, ns []NewExecution) (map[string]*WorkflowExecution, error) {
+// Unless the inserts may wait, it is an error, at once, if somebody has locked one, or has
+// inserted it and not committed: only a read that locks finds out.
+func startedBefore(tx *gorm.DB, ns []NewExecution, wait bool) (map[string]*WorkflowExecution, error) {
 	byRequest := map[string]*WorkflowExecution{}
 	var ids []string
 	for _, n := range ns {
@@ -136,7 +179,11 @@ func startedBefore(tx *gorm.DB, ns []NewExecution) (map[string]*WorkflowExecutio
 		return byRequest, nil
 	}
 	var es []*WorkflowExecution
-	err := tx.Select("id, request_id, name, input, priority").Where("workflow_id = ? AND request_id IN ?", ns[0].WorkflowID, ids).Find(&es).Error
+	index, lock := " FORCE INDEX (workflow_executions_once)", " FOR UPDATE NOWAIT"
+	if wait || tx.Name() == sqliteDialect { // whose transactions are one at a time
+		index, lock = "", ""
+	}
+	err := tx.Raw("SELECT id, request_id, name, input, priority FROM workflow_executions"+index+" WHERE workflow_id = ? AND request_id IN ?"+lock, ns[0].WorkflowID, ids).Scan(&es).Error
 	for _, e := range es {
 		byRequest[*e.RequestID] = e
 	}

@@ -1,12 +1,14 @@
 package dao
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -116,7 +118,12 @@ func TestCreateExecutionsAtOnce(t *testing.T) {
 				}
 				got[c] = map[string]uint64{}
 				for i, n := range ns {
-					got[c][n.Name] = starts[i].ID
+					if got[c][n.Name] = starts[i].ID; starts[i].ID != 0 {
+						continue
+					}
+					if got[c][n.Name], err = s.CreateExecution(t.Context(), n, now); err != nil {
+						t.Error(err)
+					}
 				}
 			})
 		}
@@ -135,6 +142,48 @@ func TestCreateExecutionsAtOnce(t *testing.T) {
 			t.Errorf("there are %d executions, want %d", n, requests)
 		}
 	})
+}
+
+// A start whose request id somebody else has inserted, and not committed, holds up no
+// other one.
+func TestOneStartHoldsUpNoOther(t *testing.T) {
+	s := onMariaDB(t)
+	p := s.present(t, s.workflow(t))
+	start := func(name, requestID string) NewExecution {
+		return NewExecution{WorkflowID: p.WorkflowID, VersionID: p.VersionID, Name: name, Input: "{}", Actor: "test", RequestID: requestID}
+	}
+	other := s.gdb.WithContext(t.Context()).Begin()
+	t.Cleanup(func() { other.Rollback() })
+	theirs, err := createExecutions(other, []NewExecution{start("r", "r")}, false, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than anybody waits for a lock
+	defer cancel()
+	ns := []NewExecution{start("a", ""), start("r", "r"), start("q", "q"), start("b", "")}
+	got, err := s.CreateExecutions(ctx, ns, now)
+	if err != nil || len(got) != len(ns) || got[1] != (Start{}) || got[2] != (Start{}) {
+		t.Fatalf("started %+v (%v), want the first and the last", got, err)
+	}
+	s.wantStart(t, ns[0], got[0])
+	s.wantStart(t, ns[3], got[3])
+	if got, err = s.CreateExecutions(ctx, ns[1:2], now); err != nil || got[0] != (Start{}) {
+		t.Errorf("alone: %+v (%v), want it to be left out", got, err)
+	}
+	id, err := s.CreateExecution(ctx, ns[2], now)
+	s.wantStart(t, ns[2], Start{id, err})
+	waited := make(chan Start, 1)
+	go func() {
+		id, err := s.CreateExecution(t.Context(), ns[1], now)
+		waited <- Start{id, err}
+	}()
+	s.awaitWaiting(t, "INSERT INTO workflow_executions%'r'%")
+	if err := other.Commit().Error; err != nil {
+		t.Fatal(err)
+	}
+	if start := <-waited; start != theirs[0] {
+		t.Errorf("the one that waited is %+v, want %+v", start, theirs[0])
+	}
 }
 
 // One that the database refuses has nothing written, so that the others can be tried.

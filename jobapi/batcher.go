@@ -18,6 +18,9 @@ type batcher[K comparable, T, R any] struct {
 	// to each. An error is that of all, unless it is as mayBeOne says. If it panics,
 	// nothing was written.
 	write func(key K, items []T) ([]answer[R], error)
+	// written, if any, is called once after each write, apart from it: if it panics, all is
+	// written, and nothing is tried again.
+	written func()
 	// mayBeOne says of an error of write that nothing was written, and that one item may
 	// be the reason. Each is then written alone, as after a panic.
 	mayBeOne func(error) bool
@@ -128,6 +131,9 @@ func (b *batcher[K, T, R]) answer(key K, calls []*batchCall[T, R]) {
 		}
 		return
 	}
+	if err == nil && b.written != nil {
+		err = guarded(func() error { b.written(); return nil })
+	}
 	for i, c := range waiting {
 		if err != nil {
 			c.answer <- answer[R]{err: err}
@@ -139,20 +145,28 @@ func (b *batcher[K, T, R]) answer(key K, calls []*batchCall[T, R]) {
 
 // try writes calls, and makes a panic an error.
 func (b *batcher[K, T, R]) try(key K, calls []*batchCall[T, R]) (answers []answer[R], err error) {
+	items := make([]T, len(calls))
+	for i, c := range calls {
+		items[i] = c.item
+	}
+	err = guarded(func() (err error) {
+		answers, err = b.write(key, items)
+		return err
+	})
+	if err == nil && len(answers) != len(items) {
+		err = fmt.Errorf("%d items have got %d answers", len(items), len(answers))
+	}
+	return answers, err
+}
+
+// guarded calls f, and makes a panic an error.
+func guarded(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
 		}
 	}()
-	items := make([]T, len(calls))
-	for i, c := range calls {
-		items[i] = c.item
-	}
-	answers, err = b.write(key, items)
-	if err == nil && len(answers) != len(items) {
-		err = fmt.Errorf("%d items have got %d answers", len(items), len(answers))
-	}
-	return answers, err
+	return f()
 }
 
 // close returns when all that was to be written is. What comes later is refused.

@@ -40,9 +40,14 @@ func (s *Server) StartWorkflow(ctx context.Context, req *pb.WorkflowStartRequest
 	if p := req.GetPriority(); p < -dao.MaxPriority || p > dao.MaxPriority {
 		return nil, refuse(errInvalid, "priority %d is not from %d to %d", p, -dao.MaxPriority, dao.MaxPriority)
 	}
-	id, err := s.starts.do(ctx, workflowKey{req.GetWorkflowId(), req.GetWorkflowName()}, dao.NewExecution{
+	key := workflowKey{req.GetWorkflowId(), req.GetWorkflowName()}
+	n := dao.NewExecution{
 		Name: req.GetExecName(), Input: string(input), Actor: callerOf(ctx).actor(), RequestID: req.GetRequestId(), Priority: req.GetPriority(),
-	}, len(input))
+	}
+	id, err := s.starts.do(ctx, key, n, len(input))
+	if err == nil && id == 0 {
+		id, err = s.startAlone(ctx, key, n)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -55,34 +60,67 @@ type workflowKey struct {
 	name string
 }
 
-// writeStarts schedules executions of one workflow, and gives their ids. Each has its
-// name, or is to have the workflow's.
+// writeStarts schedules executions of one workflow, and gives their ids: 0 is that of one
+// that is to be started alone.
 func (s *Server) writeStarts(ctx context.Context, key workflowKey, ns []dao.NewExecution) ([]answer[uint64], error) {
-	p, err := s.present(ctx, key)
+	p, err := s.startable(ctx, key, ns)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkDefinition(ctx, p); err != nil {
-		return nil, err
+	starts, err := s.store.CreateExecutions(ctx, ns, s.cfg.Now())
+	if err != nil {
+		return nil, named(err, "workflow %d", p.WorkflowID)
+	}
+	answers := make([]answer[uint64], len(ns))
+	for i, started := range starts {
+		answers[i] = answer[uint64]{started.ID, startedAs(p, ns[i], started.ID, started.Err)}
+	}
+	return answers, nil
+}
+
+// startAlone schedules an execution that could not be with others, as it may have to wait
+// for somebody else's start.
+func (s *Server) startAlone(ctx context.Context, key workflowKey, n dao.NewExecution) (uint64, error) {
+	ns := []dao.NewExecution{n}
+	p, err := s.startable(ctx, key, ns)
+	if err != nil {
+		return 0, err
+	}
+	id, err := s.store.CreateExecution(ctx, ns[0], s.cfg.Now())
+	if err != nil {
+		return 0, startedAs(p, n, id, err)
+	}
+	s.tellStarted()
+	return id, nil
+}
+
+// tellStarted tells managers that executions were started until now.
+func (s *Server) tellStarted() { s.cfg.Managers.Started(s.cfg.Now()) }
+
+// startable returns which version of a workflow executions are to be of, and sets it.
+// Each has its name, or is to have the workflow's.
+func (s *Server) startable(ctx context.Context, key workflowKey, ns []dao.NewExecution) (dao.PresentVersion, error) {
+	p, err := s.present(ctx, key)
+	if err != nil {
+		return p, err
 	}
 	for i := range ns {
 		ns[i].WorkflowID, ns[i].VersionID = p.WorkflowID, p.VersionID
 		ns[i].Name = cmp.Or(ns[i].Name, p.WorkflowName)
 	}
-	now := s.cfg.Now()
-	starts, err := s.store.CreateExecutions(ctx, ns, now)
-	if err != nil {
-		return nil, named(err, "workflow %d", p.WorkflowID)
+	return p, s.checkDefinition(ctx, p)
+}
+
+// startedAs says what became of a start, by what the store said.
+func startedAs(p dao.PresentVersion, n dao.NewExecution, id uint64, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, dao.ErrDuplicate) && id != 0:
+		return refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, as execution %d, with another name, input or priority: use a new id for each start", n.RequestID, p.WorkflowName, p.WorkflowID, id)
+	default:
+		return named(err, "workflow %d", p.WorkflowID)
 	}
-	s.cfg.Managers.Started(now)
-	answers := make([]answer[uint64], len(ns))
-	for i, started := range starts {
-		answers[i] = answer[uint64]{started.ID, started.Err}
-		if errors.Is(started.Err, dao.ErrDuplicate) {
-			answers[i].err = refuse(dao.ErrDuplicate, "request_id %q has started workflow %q (id %d) before, as execution %d, with another name, input or priority: use a new id for each start", ns[i].RequestID, p.WorkflowName, p.WorkflowID, started.ID)
-		}
-	}
-	return answers, nil
 }
 
 // checkText checks a field that people read.

@@ -1,9 +1,12 @@
 package jobapi
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -123,4 +126,58 @@ func TestStartWorkflowAfterCorrection(t *testing.T) {
 	}
 	apply(t, b, chain)
 	startWorkflow(t, b, &pb.WorkflowStartRequest{WorkflowName: "nightly"})
+}
+
+// aloneStore leaves out of what is started together those with a request id.
+type aloneStore struct{ *dao.Store }
+
+func (s aloneStore) CreateExecutions(ctx context.Context, ns []dao.NewExecution, now time.Time) ([]dao.Start, error) {
+	if ns[0].RequestID != "" {
+		return make([]dao.Start, len(ns)), nil
+	}
+	return s.Store.CreateExecutions(ctx, ns, now)
+}
+
+// A start that is left out of those together is carried out alone.
+func TestStartAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t, testConfig(), aloneStore{setupStore(t)}, nil)
+	apply(t, b, chain)
+	req := &pb.WorkflowStartRequest{WorkflowName: "nightly", RequestId: "r"}
+	id := startWorkflow(t, b, req)
+	if again := startWorkflow(t, b, req); id == 0 || again != id {
+		t.Errorf("it is execution %d, and %d when it is asked for again", id, again)
+	}
+	req.ExecName = "another"
+	_, err := b.client.StartWorkflow(asUser(t), req)
+	wantCode(t, err, codes.AlreadyExists)
+}
+
+// upset is managers that panic when they are told.
+type upset struct{ Managers }
+
+func (upset) Started(time.Time) { panic("oh") }
+
+// What fails when all is written has nothing written twice.
+func TestStartsAreNotTriedAgainOnceWritten(t *testing.T) {
+	t.Parallel()
+	cfg, store := testConfig(), setupStore(t)
+	cfg.Managers = upset{}
+	b := setup(t, cfg, store, nil)
+	apply(t, b, chain)
+	const starts = 40
+	var calls sync.WaitGroup
+	for range starts {
+		calls.Go(func() {
+			_, err := b.client.StartWorkflow(asUser(t), &pb.WorkflowStartRequest{WorkflowName: "nightly"})
+			if status.Code(err) != codes.Internal {
+				t.Errorf("got %v, want Internal", err)
+			}
+		})
+	}
+	calls.Wait()
+	all, err := store.Executions(t.Context(), dao.ExecutionFilter{Limit: 1000})
+	if err != nil || len(all) != starts {
+		t.Errorf("%d starts have become %d executions (%v)", starts, len(all), err)
+	}
 }

@@ -30,6 +30,7 @@ type WorkflowStore interface {
 
 // ExecutionStore is the part of Store about executions.
 type ExecutionStore interface {
+	CreateExecution(ctx context.Context, n dao.NewExecution, now time.Time) (uint64, error)
 	CreateExecutions(ctx context.Context, ns []dao.NewExecution, now time.Time) ([]dao.Start, error)
 	RequestCancel(ctx context.Context, executionID uint64, actor, reason string, now time.Time) error
 	Execution(ctx context.Context, id uint64) (dao.WorkflowExecution, error)

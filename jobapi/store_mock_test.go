@@ -52,6 +52,21 @@ func (mr *MockStoreMockRecorder) ApplyWorkflow(ctx, name, definition, userID, no
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ApplyWorkflow", reflect.TypeOf((*MockStore)(nil).ApplyWorkflow), ctx, name, definition, userID, now)
 }
 
+// CreateExecution mocks base method.
+func (m *MockStore) CreateExecution(ctx context.Context, n dao.NewExecution, now time.Time) (uint64, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "CreateExecution", ctx, n, now)
+	ret0, _ := ret[0].(uint64)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// CreateExecution indicates an expected call of CreateExecution.
+func (mr *MockStoreMockRecorder) CreateExecution(ctx, n, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CreateExecution", reflect.TypeOf((*MockStore)(nil).CreateExecution), ctx, n, now)
+}
+
 // CreateExecutions mocks base method.
 func (m *MockStore) CreateExecutions(ctx context.Context, ns []dao.NewExecution, now time.Time) ([]dao.Start, error) {
 	m.ctrl.T.Helper()
@@ -423,6 +438,21 @@ func NewMockExecutionStore(ctrl *gomock.Controller) *MockExecutionStore {
 // EXPECT returns an object that allows the caller to indicate expected use.
 func (m *MockExecutionStore) EXPECT() *MockExecutionStoreMockRecorder {
 	return m.recorder
+}
+
+// CreateExecution mocks base method.
+func (m *MockExecutionStore) CreateExecution(ctx context.Context, n dao.NewExecution, now time.Time) (uint64, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "CreateExecution", ctx, n, now)
+	ret0, _ := ret[0].(uint64)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// CreateExecution indicates an expected call of CreateExecution.
+func (mr *MockExecutionStoreMockRecorder) CreateExecution(ctx, n, now interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "CreateExecution", reflect.TypeOf((*MockExecutionStore)(nil).CreateExecution), ctx, n, now)
 }
 
 // CreateExecutions mocks base method.

@@ -26,6 +26,7 @@ func (s *Server) newStarts() *batcher[workflowKey, dao.NewExecution, uint64] {
 			})
 			return answers, err
 		},
+		written: s.tellStarted,
 	}
 }
 

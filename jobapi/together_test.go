@@ -175,9 +175,18 @@ func TestManagersAreToldOnceOfABatch(t *testing.T) {
 	cfg.Managers = m
 	b := setup(t, cfg, setupStore(t), nil)
 	apply(t, b, chain)
-	answers, err := b.server.starts.write(workflowKey{name: "nightly"}, make([]dao.NewExecution, 10))
-	if err != nil || len(answers) != 10 || len(m.started) != 1 {
-		t.Errorf("%d starts, %v: told %d times, want once", len(answers), err, len(m.started))
+	calls := make([]*batchCall[dao.NewExecution, uint64], 10)
+	for i := range calls {
+		calls[i] = &batchCall[dao.NewExecution, uint64]{ctx: t.Context(), answer: make(chan answer[uint64], 1)}
+	}
+	b.server.starts.answer(workflowKey{name: "nightly"}, calls)
+	for i, c := range calls {
+		if a := <-c.answer; a.err != nil || a.value == 0 {
+			t.Errorf("start %d is execution %d: %v", i, a.value, a.err)
+		}
+	}
+	if len(m.started) != 1 {
+		t.Errorf("told %d times, want once", len(m.started))
 	}
 }
 
