@@ -56,7 +56,7 @@ func (m *Manager) findCancelled(ctx context.Context) {
 			h.cancel.Store(true)
 		}
 		m.mu.Unlock()
-		m.queue.add(l.ExecutionID)
+		m.queue.add(l.ExecutionID) // its row is read anew
 	}
 	if ctx.Err() != nil { // the manager has begun to stop, and may have handed over all else
 		m.handBack(ctx, leases)

@@ -159,10 +159,12 @@ func (m *Manager) hold(l dao.Lease) {
 	if old := m.held[l.ExecutionID]; old == nil || old.lease.Epoch < l.Epoch {
 		m.held[l.ExecutionID] = h
 		m.queue.mark(l.ExecutionID, h.suspect)
+	} else {
+		h = old
 	}
 	m.mu.Unlock()
 	m.log.Debug("execution claimed", "execution_id", l.ExecutionID, "epoch", l.Epoch)
-	m.queue.add(l.ExecutionID)
+	m.wakeAll(h)
 }
 
 // drop forgets an execution: it has ended, or its lease is lost.

@@ -55,6 +55,16 @@ func newMocked(t *testing.T) *mocked {
 	return m
 }
 
+// reconcile has a pass look at all, as that after a poll does.
+func (m *mocked) reconcile(ctx context.Context, id uint64) {
+	m.mu.Lock()
+	if h := m.held[id]; h != nil {
+		h.news.all = true
+	}
+	m.mu.Unlock()
+	m.Manager.reconcile(ctx, id)
+}
+
 // loads expects the execution to be read n times.
 func (m *mocked) loads(n int) {
 	owner, version := "m1", uint64(1)

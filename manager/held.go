@@ -13,8 +13,8 @@ import (
 )
 
 // held is an execution that this manager holds the lease of. Only the worker
-// that has it from the queue touches x, rest, turns, waiting, suspect, strikes, the pauses
-// and the looks.
+// that has it from the queue touches x, rest, turns, waiting, suspect, strikes, logTime,
+// the pauses, the looks and gathered.
 type held struct {
 	lease  dao.Lease // as it was claimed
 	until  time.Time // as it was last renewed; under Manager.mu
@@ -22,7 +22,7 @@ type held struct {
 	cancel atomic.Bool // somebody wants it to be cancelled: its row, read again, says who
 	// toCancel says that cancel was set; under Manager.mu.
 	toCancel bool
-	news     news                 // what the next pass is to look at
+	news     news                 // what the next pass is to look at; under Manager.mu
 	rest     []*dao.TaskExecution // tasks whose Jobs are left to be launched by the next pass
 	turns    bool                 // the pass in hand may have freed slots, or left tasks that wait
 	pause    pause                // after an error of the execution as a whole
@@ -44,7 +44,7 @@ type held struct {
 	// x: the note may have been written though its answer was lost, and then a Job
 	// that somebody deletes must not be made again.
 	unnoted sync.Map
-	// gathered is what was gathered of indexed tasks, by task.
+	// gathered is what was gathered of indexed tasks, by task: a pass takes up several at once.
 	gathered sync.Map
 }
 
@@ -92,6 +92,7 @@ func (m *Manager) withdraw(h *held) bool {
 	m.mu.Lock()
 	if m.held[id] == nil {
 		m.held[id] = h
+		h.news = news{all: true} // nobody has noted what has changed meanwhile
 	}
 	m.mu.Unlock()
 	m.queue.add(id) // or it has not, and found nothing

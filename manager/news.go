@@ -42,13 +42,12 @@ func (m *Manager) wakeTask(executionID uint64, taskIDs ...uint64) {
 	}
 }
 
-// takeNews returns what is new since it was last called; all, if nobody has said what.
+// takeNews returns what is new since it was last called.
 func (m *Manager) takeNews(h *held) news {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := h.news
 	h.news = news{}
-	n.all = n.all || n.tasks == nil
 	return n
 }
 

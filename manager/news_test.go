@@ -79,12 +79,20 @@ func TestEventsAreOfTheirTasks(t *testing.T) {
 		{"one of no running task", func() { f.tell(777) }, 0},
 		{"a poll", func() { f.queueHeld() }, 50},
 		{"a poll and an event", func() { f.tell(7); f.queueHeld(); f.tell(8) }, 50},
-		{"nobody says what", func() { f.queue.add(1) }, 50},
+		{"an event that the pass before has taken up", func() { f.queue.add(1) }, 0},
+		{"a claim of what is held", func() { f.hold(f.held[1].lease) }, 50},
+		{"an event, and one while it is withdrawn in vain", func() {
+			f.queue.tryTake(trusted)
+			f.tell(7)
+			if f.withdraw(f.held[1]) {
+				t.Error("what a worker has in hand is withdrawn")
+			}
+		}, 50},
 	}
 	for _, s := range steps {
 		f.looked = nil
 		s.do()
-		f.reconcile(t.Context(), 1)
+		f.Manager.reconcile(t.Context(), 1)
 		if len(f.looked) != s.want {
 			t.Errorf("%s: %d Jobs are looked at, want %d", s.name, len(f.looked), s.want)
 		}
@@ -110,7 +118,7 @@ func TestLaunchesOfAWideParallel(t *testing.T) {
 	for i, want := range []int{launchesPerPass, 2 * launchesPerPass, n, n} {
 		f.tell(2 + n - 1) // whose Job is among the last
 		f.now = f.now.Add(time.Second)
-		f.reconcile(t.Context(), 1)
+		f.Manager.reconcile(t.Context(), 1)
 		if len(created) != want {
 			t.Fatalf("%d Jobs are launched by %d passes, want %d", len(created), i+1, want)
 		}

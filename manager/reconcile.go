@@ -40,6 +40,9 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 		return
 	}
 	news := m.takeNews(h)
+	if h.x != nil && !news.all && len(news.tasks) == 0 && len(h.rest) == 0 {
+		return // the pass before has taken up what this one was queued for
+	}
 	ctx, done := m.database.While(ctx)
 	defer done()
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
@@ -63,7 +66,7 @@ func (m *Manager) reconcile(ctx context.Context, id uint64) {
 		// moment: what is in memory is out of date, and loading will tell.
 		h.x = nil
 		m.log.InfoContext(ctx, "execution changed in between, reading it again", "execution_id", id, "error", err)
-		m.queue.add(id)
+		m.wakeAll(h)
 	default:
 		h.x = nil
 		h.pause = m.pauseAfter(h.pause)
