@@ -88,11 +88,7 @@ func (m *Manager) closeIndexes(ctx context.Context, h *held, row *dao.TaskExecut
 	if err := m.listIndexes(ctx, h, row, job); err != nil {
 		return dao.Indexes{}, err
 	}
-	n, err = m.store.Indexes(ctx, row.ID)
-	if gone := int(job.Status.Succeeded) - n.Succeeded; gone > 0 {
-		h.gatheredOf(row.ID).note = fmt.Sprintf("the pods of %d indexes were gone before it was read what they left in $%s", gone, kube.EnvOutput)
-	}
-	return n, err
+	return m.store.Indexes(ctx, row.ID)
 }
 
 // listIndexes writes what the pods of an indexed task's Job have left that are there.
@@ -141,7 +137,11 @@ func (m *Manager) indexedSuccess(ctx context.Context, h *held, row *dao.TaskExec
 	if err != nil {
 		return nil, err
 	}
-	return &observed{job: job, note: h.gatheredOf(row.ID).note, Observation: engine.Observation{
+	note := h.gatheredOf(row.ID).note
+	if gone := int(job.Status.Succeeded) - n.Succeeded; gone > 0 {
+		note = fmt.Sprintf("the pods of %d indexes were gone before it was read what they left in $%s", gone, kube.EnvOutput)
+	}
+	return &observed{job: job, note: note, Observation: engine.Observation{
 		TaskID: row.ID, Succeeded: true, Output: arrayOf(outputs, count),
 	}}, nil
 }

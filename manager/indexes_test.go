@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -247,6 +248,33 @@ func TestEndOfAnIndexedTask(t *testing.T) {
 func stranger(p corev1.Pod) corev1.Pod {
 	p.Labels = map[string]string{batchv1.ControllerUidLabel: "u2"}
 	return p
+}
+
+// That the database could not be asked says nothing of pods.
+func TestIndexesThatCannotBeCounted(t *testing.T) {
+	t.Parallel()
+	var told []corev1.Pod
+	m, job := launchedIndexed(t, 3, &told)
+	*job = withConditions(*job, batchv1.JobComplete)
+	(*job).Status.Succeeded = 3
+	m.store.EXPECT().KeepIndexes(gomock.Any(), gomock.Any(), uint64(5), gomock.Any(), true, gomock.Any()).AnyTimes().Return(nil)
+	m.jobs.EXPECT().SucceededPods(gomock.Any(), "w-a-5-1", "").Return([]corev1.Pod{indexPod(0, "")}, "", nil)
+	gomock.InOrder(
+		m.store.EXPECT().Indexes(gomock.Any(), uint64(5)).Return(dao.Indexes{Succeeded: 2}, nil),
+		m.store.EXPECT().Indexes(gomock.Any(), uint64(5)).Return(dao.Indexes{}, errors.New("the database is away")),
+		m.store.EXPECT().Indexes(gomock.Any(), uint64(5)).Return(dao.Indexes{Succeeded: 3}, nil),
+	)
+	m.store.EXPECT().IndexOutputs(gomock.Any(), uint64(5)).Return(nil, nil)
+	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).
+		DoAndReturn(func(_ context.Context, _ dao.Lease, _ *dao.WorkflowExecution, ts []dao.Transition, _ time.Time) error {
+			if ts[0].Message != "" {
+				t.Errorf("the event says %q, though no pod was gone", ts[0].Message)
+			}
+			return nil
+		})
+	m.reconcile(t.Context(), 1)
+	m.now = m.now.Add(time.Minute)
+	m.reconcile(t.Context(), 1)
 }
 
 // A list that a pass has no time to end the next one goes on with; one that began too
