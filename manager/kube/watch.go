@@ -23,8 +23,8 @@ func (c *Client) selector() string {
 const relistRetry = time.Second
 
 // Run lists the namespace's Jobs now and then, and watches them from there, and watches
-// for pods that succeed; see manager.Jobs. After an outage of the API server it begins
-// anew: what its watches knew may be of times that have not been.
+// for pods that succeed; see manager.Jobs. After an outage of the API server, or a
+// restore of etcd, it begins anew: what its watches knew may be of times that have not been.
 func (c *Client) Run(ctx context.Context, changed func(obj metav1.Object)) error {
 	for ctx.Err() == nil {
 		var pods sync.WaitGroup
@@ -38,7 +38,8 @@ func (c *Client) Run(ctx context.Context, changed func(obj metav1.Object)) error
 }
 
 // keepListing lists all Jobs, and keeps a watch that goes on from a list, until ctx ends
-// or the API server is back from an outage, which it sees by its lists or by Ping.
+// or the API server is back from an outage, which it sees by its lists or by Ping, or etcd
+// was restored from a backup.
 func (c *Client) keepListing(ctx context.Context, changed func(obj metav1.Object)) {
 	var (
 		failing time.Time // since when; zero: the last list was right
@@ -59,7 +60,7 @@ func (c *Client) keepListing(ctx context.Context, changed func(obj metav1.Object
 		case <-time.After(in):
 		}
 		listed = time.Now()
-		version, err := c.relist(ctx, changed)
+		version, restored, err := c.relist(ctx, changed)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -74,8 +75,11 @@ func (c *Client) keepListing(ctx context.Context, changed func(obj metav1.Object
 			c.log.InfoContext(ctx, "Jobs are listed again", "namespace", c.cfg.Namespace, "failed_for", time.Since(failing).Round(time.Second).String())
 			return
 		}
+		if restored {
+			return
+		}
 		in = c.cfg.RelistInterval
-		if w.ended() || newer(w.from, version) { // or etcd was restored from a backup
+		if w.ended() {
 			w.stop()
 			w = c.watchJobs(ctx, version, changed)
 		}
@@ -84,7 +88,6 @@ func (c *Client) keepListing(ctx context.Context, changed func(obj metav1.Object
 
 // jobWatch is a watch on Jobs under way. The zero value is one that has ended.
 type jobWatch struct {
-	from   string // the version that it began with
 	cancel context.CancelFunc
 	done   chan struct{}
 	tooOld chan struct{} // has something once it cannot go on from where it was
@@ -114,7 +117,7 @@ func (w *jobWatch) stop() {
 // does with slow ones when it has much to do, goes on from the last version.
 func (c *Client) watchJobs(ctx context.Context, version string, changed func(obj metav1.Object)) jobWatch {
 	ctx, cancel := context.WithCancel(ctx)
-	w := jobWatch{from: version, cancel: cancel, done: make(chan struct{}), tooOld: make(chan struct{}, 1)}
+	w := jobWatch{cancel: cancel, done: make(chan struct{}), tooOld: make(chan struct{}, 1)}
 	go func() {
 		err := c.watchJobsFrom(ctx, version, changed)
 		close(w.done)
@@ -158,8 +161,9 @@ func (c *Client) watchJobsFrom(ctx context.Context, version string, changed func
 }
 
 // relist compares what the API server has with what the watch has told. It returns the
-// version as of which that is.
-func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) (version string, err error) {
+// version as of which that is, and whether etcd was restored from a backup since the last
+// time: then no watch can go on.
+func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) (version string, restored bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	began, names := time.Now(), map[string]bool{}
@@ -168,7 +172,7 @@ func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) (v
 	err = c.pages(ctx, c.selector(), func(list *batchv1.JobList) {
 		if version == "" {
 			version = list.ResourceVersion
-			before = c.restored(ctx, newest, version)
+			before, restored = c.restored(ctx, newest, version)
 		}
 		for i := range list.Items {
 			job := &list.Items[i]
@@ -184,25 +188,25 @@ func (c *Client) relist(ctx context.Context, changed func(obj metav1.Object)) (v
 		}
 	}
 	if err != nil {
-		return "", err
+		return "", restored, err
 	}
 	for _, job := range c.cached.removeMissing(names, version) {
 		changed(job)
 	}
 	c.succeeded.forget(began.Add(-c.cfg.RelistInterval))
-	return version, nil
+	return version, restored, nil
 }
 
 // restored forgets and returns all Jobs that are known if a list has a lower version
 // than one that was seen before it was asked for: etcd was restored from a backup, and
 // what is known is of times that have not been.
-func (c *Client) restored(ctx context.Context, newest, version string) []*batchv1.Job {
+func (c *Client) restored(ctx context.Context, newest, version string) (known []*batchv1.Job, restored bool) {
 	if !newer(newest, version) || newer(version, newest) { // or one is no number
-		return nil
+		return nil, false
 	}
-	jobs := c.cached.reset(version)
+	known = c.cached.reset(version)
 	c.succeeded.forget(time.Now())
 	c.log.WarnContext(ctx, "the API server's versions have gone back: was etcd restored from a backup? All Jobs are looked at anew",
-		"namespace", c.cfg.Namespace, "version", version, "version_before", newest, "jobs", len(jobs))
-	return jobs
+		"namespace", c.cfg.Namespace, "version", version, "version_before", newest, "jobs", len(known))
+	return known, true
 }
