@@ -22,8 +22,9 @@ import (
 // hasty is an API server that closes each watch after one event.
 type hasty struct {
 	mu       sync.Mutex
-	versions int // the newest; each is a new Job's
-	oldest   int // that a watch can begin with
+	versions int  // the newest; each is a new Job's
+	oldest   int  // that a watch can begin with
+	refuses  bool // at once, and not by an event
 	lists    int
 	froms    []int // what watches of Jobs began with
 	more     chan struct{}
@@ -57,11 +58,15 @@ func (h *hasty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
+		gone := &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: http.StatusGone, Reason: metav1.StatusReasonExpired}
 		e := metav1.WatchEvent{Type: string(watch.Added), Object: runtime.RawExtension{Object: jobOf(from + 1)}}
-		if from < h.oldest {
-			e = metav1.WatchEvent{Type: string(watch.Error), Object: runtime.RawExtension{Object: &metav1.Status{
-				TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: http.StatusGone, Reason: metav1.StatusReasonExpired,
-			}}}
+		switch {
+		case from < h.oldest && h.refuses:
+			w.WriteHeader(http.StatusGone)
+			_ = json.NewEncoder(w).Encode(gone)
+			return
+		case from < h.oldest:
+			e = metav1.WatchEvent{Type: string(watch.Error), Object: runtime.RawExtension{Object: gone}}
 		}
 		_ = json.NewEncoder(w).Encode(e)
 	}
@@ -90,7 +95,17 @@ func jobOf(v int) *batchv1.Job {
 // listed than once for each time that the watch cannot go on.
 func TestWatchGoesOn(t *testing.T) {
 	t.Parallel()
-	h := &hasty{versions: 2, more: make(chan struct{})}
+	for name, refuses := range map[string]bool{"an event says that it cannot": false, "it cannot be opened": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			watchGoesOn(t, refuses)
+		})
+	}
+}
+
+func watchGoesOn(t *testing.T, refuses bool) {
+	t.Helper()
+	h := &hasty{versions: 2, refuses: refuses, more: make(chan struct{})}
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	c, err := New(&rest.Config{Host: server.URL}, Config{Namespace: "jobs", Installation: "i", RelistInterval: time.Hour}, slog.New(slog.DiscardHandler))

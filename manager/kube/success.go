@@ -80,7 +80,7 @@ func (c *Client) watchPodsFromNow(ctx context.Context, changed func(obj metav1.O
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.LabelSelector = c.selector()
 			o.FieldSelector = fields.OneTermEqualSelector("status.phase", string(corev1.PodSucceeded)).String()
-			return pods.Watch(ctx, o)
+			return orGone(pods.Watch(ctx, o))
 		},
 	})
 	if err != nil {

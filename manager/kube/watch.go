@@ -2,7 +2,9 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -138,7 +140,7 @@ func (c *Client) watchJobsFrom(ctx context.Context, version string, changed func
 	w, err := toolswatch.NewRetryWatcherWithContext(ctx, version, &toolscache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.LabelSelector = c.selector()
-			return c.api.BatchV1().Jobs(c.cfg.Namespace).Watch(ctx, o)
+			return orGone(c.api.BatchV1().Jobs(c.cfg.Namespace).Watch(ctx, o))
 		},
 	})
 	if err != nil {
@@ -158,6 +160,18 @@ func (c *Client) watchJobsFrom(ctx context.Context, version string, changed func
 		}
 	}
 	return err
+}
+
+// orGone makes an event of the error that a watch cannot go on from where it was: a
+// RetryWatcher gives up by the event, and would try for ever to open the watch.
+func orGone(w watch.Interface, err error) (watch.Interface, error) {
+	var refusal *apierrors.StatusError
+	if !errors.As(err, &refusal) || refusal.ErrStatus.Code != http.StatusGone {
+		return w, err
+	}
+	events := make(chan watch.Event, 1)
+	events <- watch.Event{Type: watch.Error, Object: &refusal.ErrStatus}
+	return watch.NewProxyWatcher(events), nil
 }
 
 // relist compares what the API server has with what the watch has told. It returns the
