@@ -76,42 +76,50 @@ func (m *Manager) keepIndexes(ctx context.Context, h *held, row *dao.TaskExecuti
 
 // closeIndexes writes what is left to be written of an indexed task whose Job has
 // ended, and lists pods for it if the watch has not told of all. It returns what
-// there is then.
-func (m *Manager) closeIndexes(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job) (dao.Indexes, error) {
+// there is then; not done if the next pass is to go on.
+func (m *Manager) closeIndexes(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job) (n dao.Indexes, done bool, err error) {
 	if err := m.keepIndexes(ctx, h, row, true); err != nil {
-		return dao.Indexes{}, err
+		return dao.Indexes{}, false, err
 	}
-	n, err := m.store.Indexes(ctx, row.ID)
+	n, err = m.store.Indexes(ctx, row.ID)
 	if err != nil || n.Succeeded >= int(job.Status.Succeeded) {
-		return n, err
+		return n, err == nil, err
 	}
-	if err := m.listIndexes(ctx, h, row, job); err != nil {
-		return dao.Indexes{}, err
+	if all, err := m.listIndexes(ctx, h, row, job); err != nil || !all {
+		return dao.Indexes{}, false, err
 	}
-	return m.store.Indexes(ctx, row.ID)
+	n, err = m.store.Indexes(ctx, row.ID)
+	return n, err == nil, err
 }
 
+// listPages is how many pages of pods a pass lists of a task: a few seconds' work, of
+// the time that it has.
+const listPages = 5
+
 // listIndexes writes what the pods of an indexed task's Job have left that are there.
-// If a pass has no time for all of them, the next one goes on.
-func (m *Manager) listIndexes(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job) error {
-	for u := h.gatheredOf(row.ID); ; {
+// If they are too many for one pass, the next one goes on, at once.
+func (m *Manager) listIndexes(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job) (all bool, err error) {
+	u := h.gatheredOf(row.ID)
+	for range listPages {
 		pods, next, err := m.jobs.SucceededPods(ctx, job.Name, u.from)
 		if apierrors.IsResourceExpired(err) {
 			u.from = ""
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		u.add(ofJob(job, row, pods), m.cfg.Now())
 		if len(u.outputs) > 0 {
 			if err := m.keepIndexes(ctx, h, row, true); err != nil {
-				return err
+				return false, err
 			}
 		}
 		if u.from = next; next == "" {
-			return nil
+			return true, nil
 		}
 	}
+	m.wakeTask(h.lease.ExecutionID, row.ID)
+	return false, nil
 }
 
 // ofJob returns those pods that are the Job's own and do one of the task's indexes.

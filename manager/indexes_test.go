@@ -301,6 +301,38 @@ func TestListOfIndexesGoesOn(t *testing.T) {
 	}
 }
 
+// More pages than one pass lists are no error: the next pass, which is queued at once,
+// goes on.
+func TestListOfManyIndexes(t *testing.T) {
+	t.Parallel()
+	var told []corev1.Pod
+	m, job := launchedIndexed(t, 3, &told)
+	*job = withConditions(*job, batchv1.JobComplete)
+	(*job).Status.Succeeded = 3
+	m.store.EXPECT().KeepIndexes(gomock.Any(), gomock.Any(), uint64(5), gomock.Any(), true, gomock.Any()).AnyTimes().Return(nil)
+	m.store.EXPECT().Indexes(gomock.Any(), uint64(5)).Times(2).Return(dao.Indexes{}, nil)
+	var calls []*gomock.Call
+	for i := range listPages + 1 {
+		from, next := strconv.Itoa(i), strconv.Itoa(i+1)
+		switch i {
+		case 0:
+			from = ""
+		case listPages:
+			next = ""
+		}
+		calls = append(calls, m.jobs.EXPECT().SucceededPods(gomock.Any(), "w-a-5-1", from).Return([]corev1.Pod{indexPod(0, "")}, next, nil))
+	}
+	gomock.InOrder(calls...)
+	m.reconcile(t.Context(), 1)
+	if len(m.held[1].pauses) != 0 {
+		t.Error("the task is paused, as after an error")
+	}
+	m.store.EXPECT().Indexes(gomock.Any(), uint64(5)).Return(dao.Indexes{Succeeded: 3}, nil)
+	m.store.EXPECT().IndexOutputs(gomock.Any(), uint64(5)).Return(nil, nil)
+	m.store.EXPECT().Commit(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).Return(nil)
+	m.Manager.reconcile(t.Context(), 1)
+}
+
 // The logs of an indexed task that succeeded are those of its pods, which are listed
 // once nobody waits for it.
 func TestLogsOfAnIndexedTask(t *testing.T) {

@@ -195,9 +195,12 @@ func (m *Manager) ended(job *batchv1.Job) bool {
 // if it is known.
 func (m *Manager) outcome(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, pod *corev1.Pod, l *look) (*observed, error) {
 	if row.IndexCount != nil {
-		n, err := m.closeIndexes(ctx, h, row, job)
+		n, done, err := m.closeIndexes(ctx, h, row, job)
 		if err != nil {
 			return nil, fmt.Errorf("keep the outputs of its indexes: %w", err)
+		}
+		if !done {
+			return nil, nil
 		}
 		if kube.FailedBy(job) == "" {
 			return m.indexedSuccess(ctx, h, row, job, n)
