@@ -26,7 +26,7 @@ const indexPause = 2 * time.Second
 type gathered struct {
 	outputs []dao.IndexOutput
 	since   time.Time // when the first of them came
-	note    string    // why an output was not taken
+	notes   notes     // why outputs were not taken
 	from    string    // where the list of the Job's pods goes on
 }
 
@@ -39,7 +39,7 @@ func (u *gathered) add(pods []corev1.Pod, now time.Time) {
 		if index, ok := kube.IndexOf(&pods[i]); ok {
 			output, note := kube.OutputOf(&pods[i])
 			u.outputs = append(u.outputs, dao.IndexOutput{Index: index, Output: cmp.Or(output, nothing)})
-			u.note = cmp.Or(u.note, note)
+			u.notes.add(index, note)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func (m *Manager) indexedSuccess(ctx context.Context, h *held, row *dao.TaskExec
 	if err != nil {
 		return nil, err
 	}
-	note := h.gatheredOf(row.ID).note
+	note := h.gatheredOf(row.ID).notes.of(outputs, count)
 	if gone := int(job.Status.Succeeded) - n.Succeeded; gone > 0 {
 		note = fmt.Sprintf("the pods of %d indexes were gone before it was read what they left in $%s", gone, kube.EnvOutput)
 	}

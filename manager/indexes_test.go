@@ -187,7 +187,7 @@ func TestEndOfAnIndexedTask(t *testing.T) {
 			listed:  [][]corev1.Pod{{indexPod(0, ""), indexPod(7, "")}, {stranger(indexPod(2, ""))}, {indexPod(1, `{"a":1}`), indexPod(2, "text")}},
 			keeps:   [][]dao.IndexOutput{{{Index: 0, Output: "{}"}}, {{Index: 1, Output: `{"a":1}`}, {Index: 2, Output: "{}"}}},
 			outputs: []dao.IndexOutput{{Index: 0, Output: "{}"}, {Index: 1, Output: `{"a":1}`}, {Index: 2, Output: "{}"}},
-			output:  `[{},{"a":1},{}]`, message: "no output was taken: container c of pod w-a-5-1-abcde left a termination message that is not a JSON object",
+			output:  `[{},{"a":1},{}]`, message: "no output was taken: 1 of 3 indexes (2): container c of pod w-a-5-1-abcde left a termination message that is not a JSON object",
 		},
 		"pods are gone": {
 			before: dao.Indexes{Succeeded: 1, Outputs: 1}, after: dao.Indexes{Succeeded: 1, Outputs: 1}, listed: [][]corev1.Pod{{}},
