@@ -6,7 +6,10 @@
 // Who writes what: the manager that holds an execution's lease moves the
 // execution and its tasks (Commit, MarkLaunched); any manager gives a task its turn
 // (GrantSlots); jobapi inserts executions, records outputs and asks for cancels
-// (CreateExecution, RecordOutput, RequestCancel), in columns of its own.
+// (CreateExecution, RecordOutput, RequestCancel), in columns of its own. Both write the
+// output of a row of task_indexes, and one rule says whose it is: what jobapi records
+// (RecordIndexOutput) replaces what is there, until the manager closes the indexes; what
+// the manager has found (KeepIndexes) never does.
 package dao
 
 import (

@@ -16,7 +16,9 @@ const (
 
 // gathering has calls that come at the same time carried out together, at the cost of
 // few statements. Nobody waits for others to come: a call that comes alone is carried
-// out at once, and what comes meanwhile is what the next one finds.
+// out at once, and what comes meanwhile is what the next one finds. jobapi has another
+// way to do so, its batcher: there a caller may leave while its call is carried out; here
+// it must not, as a commit changes the rows that its caller has in memory.
 type gathering[T any] struct {
 	// together carries calls out, all of them or, with an error, none. It returns those
 	// that it has left out, as they would fail, or have the others wait.

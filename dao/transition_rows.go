@@ -64,7 +64,8 @@ func insertBatch(tx *gorm.DB, rows []*TaskExecution) error {
 	}
 	// What the driver says of more than one goes by the first id and a step of 1,
 	// which is another one where several servers take writes. Nobody else inserts
-	// tasks of these executions, whose rows are locked.
+	// tasks of these executions: their rows are locked, be it only in share mode, by the
+	// foreign key of what was inserted, and so nobody else can claim them.
 	of := map[uint64][]*TaskExecution{}
 	for _, row := range rows {
 		of[row.WorkflowExecutionID] = append(of[row.WorkflowExecutionID], row)

@@ -12,7 +12,8 @@ import (
 // batcher has calls written together: those of one key that come in while others of it
 // are being written are gathered, and the next write has them all. Nobody is waited for:
 // a call that finds none of its key under way is written at once. It is safe for
-// concurrent use.
+// concurrent use. The store has another way to do so, for managers, whose callers wait for
+// their writes: here a client may leave at any time, and the others' writes go on.
 type batcher[K comparable, T, R any] struct {
 	// write writes items of a key, one at least, in one transaction, and gives the answer
 	// to each. An error is that of all, unless it is as mayBeOne says. If it panics,
