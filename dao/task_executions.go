@@ -106,6 +106,22 @@ func (s *Store) Task(ctx context.Context, id uint64) (TaskExecution, error) {
 	return t, translate(err, "read task %d", id)
 }
 
+// TaskKind is what a task is, whatever has become of it.
+type TaskKind struct {
+	ID         uint64
+	TaskName   string
+	TaskType   string  // a schema.Type
+	IndexCount *uint32 // nil: it is not indexed
+}
+
+// TaskKind returns what the task with that id is, without its input and outputs, which
+// may be large.
+func (s *Store) TaskKind(ctx context.Context, id uint64) (TaskKind, error) {
+	var k TaskKind
+	err := s.db.WithContext(ctx).Model(&TaskExecution{}).Select("id, task_name, task_type, index_count").Where("id = ?", id).Take(&k).Error
+	return k, translate(err, "read what task %d is", id)
+}
+
 // Tasks returns an execution's tasks in the order they were started.
 func (s *Store) Tasks(ctx context.Context, executionID uint64) ([]*TaskExecution, error) {
 	var ts []*TaskExecution

@@ -225,3 +225,19 @@ func TestKeepIndexesAgainKeepsWhen(t *testing.T) {
 		}
 	})
 }
+
+func TestTaskKind(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		task := s.start(t, l, e)
+		s.exec(t, "UPDATE task_executions SET index_count = 3 WHERE id = ?", task.ID)
+		got, err := s.TaskKind(t.Context(), task.ID)
+		want := TaskKind{ID: task.ID, TaskName: "a", TaskType: "kube-job", IndexCount: new(uint32(3))}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("(%v, -want +got):\n%s", err, diff)
+		}
+		if _, err := s.TaskKind(t.Context(), task.ID+1); !errors.Is(err, ErrNotFound) {
+			t.Errorf("of no task: %v, want ErrNotFound", err)
+		}
+	})
+}

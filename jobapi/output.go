@@ -66,8 +66,8 @@ func (s *Server) recordIndex(ctx context.Context, req *pb.TaskOutputRecordReques
 
 // recordable returns the task whose output, or whose index's, is to be recorded, or why
 // it has none.
-func (s *Server) recordable(ctx context.Context, req *pb.TaskOutputRecordRequest) (dao.TaskExecution, error) {
-	task, err := s.store.Task(ctx, req.GetTaskId())
+func (s *Server) recordable(ctx context.Context, req *pb.TaskOutputRecordRequest) (dao.TaskKind, error) {
+	task, err := s.store.TaskKind(ctx, req.GetTaskId())
 	if err != nil {
 		return task, named(err, "task %d", req.GetTaskId())
 	}
@@ -78,7 +78,7 @@ func (s *Server) recordable(ctx context.Context, req *pb.TaskOutputRecordRequest
 }
 
 // recordedAs says what became of an output, by what the store said.
-func recordedAs(task dao.TaskExecution, err error) error {
+func recordedAs(task dao.TaskKind, err error) error {
 	if errors.Is(err, dao.ErrConflict) {
 		return refuse(errPrecondition, "task %d (%s) has ended: its output can no longer be recorded", task.ID, task.TaskName)
 	}
@@ -87,7 +87,7 @@ func recordedAs(task dao.TaskExecution, err error) error {
 
 // checkIndex refuses an output of an index that the task does not have, and one of an
 // indexed task as a whole.
-func checkIndex(req *pb.TaskOutputRecordRequest, task dao.TaskExecution) error {
+func checkIndex(req *pb.TaskOutputRecordRequest, task dao.TaskKind) error {
 	switch count := task.IndexCount; {
 	case count == nil && req.Index != nil:
 		return refuse(errInvalid, "task %d (%s) is not indexed: leave out index", task.ID, task.TaskName)

@@ -41,6 +41,7 @@ type ExecutionStore interface {
 // TaskStore is the part of Store about tasks.
 type TaskStore interface {
 	Task(ctx context.Context, id uint64) (dao.TaskExecution, error)
+	TaskKind(ctx context.Context, id uint64) (dao.TaskKind, error)
 	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
 	TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error)
 	TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error)

@@ -228,6 +228,21 @@ func (mr *MockStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockStore)(nil).Task), ctx, id)
 }
 
+// TaskKind mocks base method.
+func (m *MockStore) TaskKind(ctx context.Context, id uint64) (dao.TaskKind, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskKind", ctx, id)
+	ret0, _ := ret[0].(dao.TaskKind)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskKind indicates an expected call of TaskKind.
+func (mr *MockStoreMockRecorder) TaskKind(ctx, id interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskKind", reflect.TypeOf((*MockStore)(nil).TaskKind), ctx, id)
+}
+
 // TaskLog mocks base method.
 func (m *MockStore) TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error) {
 	m.ctrl.T.Helper()
@@ -608,6 +623,21 @@ func (m *MockTaskStore) Task(ctx context.Context, id uint64) (dao.TaskExecution,
 func (mr *MockTaskStoreMockRecorder) Task(ctx, id interface{}) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Task", reflect.TypeOf((*MockTaskStore)(nil).Task), ctx, id)
+}
+
+// TaskKind mocks base method.
+func (m *MockTaskStore) TaskKind(ctx context.Context, id uint64) (dao.TaskKind, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "TaskKind", ctx, id)
+	ret0, _ := ret[0].(dao.TaskKind)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// TaskKind indicates an expected call of TaskKind.
+func (mr *MockTaskStoreMockRecorder) TaskKind(ctx, id interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "TaskKind", reflect.TypeOf((*MockTaskStore)(nil).TaskKind), ctx, id)
 }
 
 // TaskLog mocks base method.
