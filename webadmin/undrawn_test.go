@@ -34,3 +34,17 @@ func TestWhatIsNotDrawnIsParsedOnce(t *testing.T) {
 		t.Error("two executions share a graph")
 	}
 }
+
+// However many versions have no graph, so many are remembered, and the last one is.
+func TestUndrawnIsBounded(t *testing.T) {
+	t.Parallel()
+	var u undrawn
+	for version := range uint64(maxUndrawn + 2) {
+		if g := u.graph(&version, "no definition"); g.graph != nil {
+			t.Fatal("what is no definition has a graph")
+		}
+		if _, known := u.known(version); !known || len(u.notes) > maxUndrawn {
+			t.Fatalf("version %d is known: %t; %d are remembered, want %d at the most", version, known, len(u.notes), maxUndrawn)
+		}
+	}
+}
