@@ -45,9 +45,10 @@
 // sidecars, probes that restart, lifecycle hooks, and the Job fields that
 // validate.go lists. With restartPolicy OnFailure a container is restarted
 // backoffLimit times and then the Job fails; Kubernetes may cut the last one
-// short. An indexed Job needs backoffLimitPerIndex, and as many of its indexes run
-// at once as there are slots. Pods that a failing Job ends are kept, with their
-// logs. All attempts of a container share one log, whose size is not limited.
+// short. An indexed Job needs backoffLimitPerIndex, and takes one slot; of its
+// indexes as many run at once as there are slots in all, so that up to the square
+// of their number run with as many such Jobs. Pods that a failing Job ends are kept,
+// with their logs. All attempts of a container share one log, whose size is not limited.
 //
 // Without /proc (macOS), processes that a killed RunJob left behind cannot be
 // told from others and are not ended.

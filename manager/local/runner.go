@@ -33,8 +33,9 @@ type Config struct {
 	// Runner is the command that runs one Job: an absolute path and arguments,
 	// to which the Job's folder is appended. It must do nothing but RunJob.
 	Runner []string
-	// Slots is how many Jobs run at once; others wait, oldest first. By
-	// default twice the number of CPUs, at least 8.
+	// Slots is how many Jobs run at once; others wait, oldest first. It is also
+	// how many indexes of each indexed one run at once. By default twice the
+	// number of CPUs, at least 8.
 	Slots int
 	// BackoffBase is the delay before the first retry, doubled with each
 	// further one up to 6 minutes. Kubernetes' 10s by default.

@@ -25,8 +25,8 @@ type record struct {
 	Created time.Time `json:"created"`
 	// Backoff is the delay before the first retry.
 	Backoff time.Duration `json:"backoff"`
-	// Slots is how many indexes of an indexed Job run at once, at the most; 0: as many
-	// as it says.
+	// Slots is how many indexes of this Job, if it is indexed, run at once, at the most,
+	// whatever other Jobs do; 0: as many as it says.
 	Slots int `json:"slots,omitempty"`
 }
 
