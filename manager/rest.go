@@ -7,7 +7,8 @@ import (
 )
 
 // A manager that holds nothing, has found nothing, and is told of what comes, leaves out
-// every other poll. What it is not told of waits for two polls at the most.
+// every other poll. What it is not told of waits for two polls at the most, until it is
+// looked at; and for one more if it is left to others, since this one holds its share.
 
 // maxUnasked bounds for how long the database is not asked for a sign of life because
 // polls ask it.
