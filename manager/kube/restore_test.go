@@ -124,7 +124,7 @@ func TestWatchesOfARestoredEtcd(t *testing.T) {
 	}
 	changed, ended := make(chan string, 100), make(chan error, 1)
 	go func() { ended <- c.Run(t.Context(), func(obj metav1.Object) { changed <- obj.GetName() }) }()
-	t.Cleanup(func() { <-ended })
+	t.Cleanup(func() { _ = <-ended })
 	expect := func(from chan string, want ...string) {
 		t.Helper()
 		var got []string
