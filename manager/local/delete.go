@@ -144,7 +144,7 @@ func (d jobDir) endLost() error {
 	if err != nil {
 		return err
 	}
-	p, err := d.progress()
+	p, err := d.status()
 	if err != nil {
 		return err
 	}

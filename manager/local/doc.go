@@ -15,7 +15,8 @@
 //
 //	jobs.lock                    held by the Runner
 //	jobs/NAME/job.json           the Job as created
-//	jobs/NAME/status.json        its status and its pods, by RunJob
+//	jobs/NAME/status.json        its status and the pods that have not ended, by RunJob
+//	jobs/NAME/ended.jsonl        the pods that have ended, a line each, by RunJob
 //	jobs/NAME/lock               held by RunJob
 //	jobs/NAME/deleted            the Job is to be deleted
 //	jobs/NAME/runner.log         what RunJob itself has to say

@@ -69,6 +69,7 @@ type jobRun struct {
 	base    time.Duration // the delay before the first retry
 	slots   int           // how many indexes run at once, at the most; 0: no bound
 	state   progress
+	written int // how many of state's pods, the first ones, are in ended.jsonl
 	unsaved bool
 	// active are the pods that have not ended, by name; those in created are
 	// still to be launched.
@@ -97,16 +98,22 @@ func loadJobRun(d jobDir) (*jobRun, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := d.progress()
+	state, err := d.status()
 	if err != nil {
 		return nil, err
 	}
+	gone, err := d.endedPods(0, state.Ended)
+	if err != nil {
+		return nil, err
+	}
+	state.Pods = append(gone, state.Pods...)
 	return &jobRun{
 		dir:     d,
 		job:     rec.Job,
 		base:    rec.Backoff,
 		slots:   rec.Slots,
 		state:   state,
+		written: len(gone),
 		active:  map[string]*podRun{},
 		updates: make(chan update),
 		log:     slog.New(slog.NewTextHandler(os.Stderr, nil)).With("job", rec.Job.Name),
@@ -301,7 +308,7 @@ func (j *jobRun) abandonLost(now time.Time) error {
 	return nil
 }
 
-// save writes status.json if something changed and tells whether it is up to
+// save writes the Job's status if something changed and tells whether it is up to
 // date now. A full disk must not lose a result, so run tries again.
 func (j *jobRun) save() bool {
 	if !j.unsaved {
@@ -310,7 +317,7 @@ func (j *jobRun) save() bool {
 	if !stillAt(j.lock, j.dir.lockPath()) {
 		return false // run will notice; another Job may have the folder by now
 	}
-	if err := writeJSON(j.dir.statusPath(), &j.state); err != nil {
+	if err := j.write(); err != nil {
 		j.log.Error("cannot save the job's status; trying again", "err", err, "in", saveRetry)
 		return false
 	}

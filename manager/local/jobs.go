@@ -94,7 +94,7 @@ func (r *Runner) Get(_ context.Context, name string) (*batchv1.Job, error) {
 	if t == nil {
 		return nil, apierrors.NewNotFound(jobResource, name)
 	}
-	p, err := t.dir.progress()
+	p, err := t.dir.status()
 	if t.dir.gone() { // somebody has removed it; sweep will notice
 		return nil, apierrors.NewNotFound(jobResource, name)
 	}
@@ -158,6 +158,9 @@ func (r *Runner) allPods(jobName string) ([]corev1.Pod, error) {
 		return nil, nil
 	}
 	p, err := t.dir.progress()
+	if err != nil && t.dir.gone() {
+		return nil, nil // somebody has removed it meanwhile
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list pods of job %s: %w", jobName, err)
 	}

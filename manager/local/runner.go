@@ -74,6 +74,8 @@ type tracked struct {
 	// seen is status.json as it was read last. It belongs to New, then to
 	// supervise.
 	seen os.FileInfo
+	// read is how much of an indexed Job's ended.jsonl has been read; as seen.
+	read int64
 	// lock is the file, open as long as a process may run the Job, because that
 	// one holds it for a while after somebody has removed it. It belongs to New,
 	// then to supervise.

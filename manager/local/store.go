@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -30,11 +31,14 @@ type record struct {
 	Slots int `json:"slots,omitempty"`
 }
 
-// progress is status.json: what has become of the Job.
+// progress is what has become of the Job.
 type progress struct {
 	Status batchv1.JobStatus `json:"status"`
-	// Pods are all pods so far, oldest first, without their spec.
+	// Pods are all pods so far, without their spec; in status.json only those that
+	// have not ended, because it is written as a whole at each change.
 	Pods []corev1.Pod `json:"pods"`
+	// Ended is how many bytes of ended.jsonl count: the pods that have ended.
+	Ended int64 `json:"ended"`
 	// Failures counts the pods that failed since the last one that succeeded;
 	// LastFailure is when the latest of them did.
 	Failures    int       `json:"failures"`
@@ -45,6 +49,7 @@ func (d jobDir) path(name string) string { return filepath.Join(string(d), name)
 
 func (d jobDir) recordPath() string  { return d.path("job.json") }
 func (d jobDir) statusPath() string  { return d.path("status.json") }
+func (d jobDir) endedPath() string   { return d.path("ended.jsonl") }
 func (d jobDir) lockPath() string    { return d.path("lock") }
 func (d jobDir) deletedPath() string { return d.path("deleted") }
 func (d jobDir) logPath() string     { return d.path("runner.log") }
@@ -66,8 +71,23 @@ func (d jobDir) record() (record, error) {
 	return rec, nil
 }
 
-// progress reads status.json; a Job that was never started has an empty one.
+// progress reads what has become of the Job, with all its pods, oldest first.
 func (d jobDir) progress() (progress, error) {
+	p, err := d.status()
+	if err != nil {
+		return p, err
+	}
+	pods, err := d.endedPods(0, p.Ended)
+	p.Pods = append(pods, p.Pods...)
+	slices.SortStableFunc(p.Pods, func(a, b corev1.Pod) int {
+		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
+	})
+	return p, err
+}
+
+// status reads status.json, which does not have the pods that have ended; a Job
+// that was never started has an empty one.
+func (d jobDir) status() (progress, error) {
 	var p progress
 	err := readJSON(d.statusPath(), &p)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -176,9 +176,15 @@ func (r *Runner) refresh(t *tracked) error {
 	if t.seen != nil && os.SameFile(t.seen, info) && t.seen.ModTime().Equal(info.ModTime()) {
 		return nil
 	}
-	p, err := t.dir.progress()
+	p, err := t.dir.status()
 	if err != nil {
 		return err
+	}
+	var gone []corev1.Pod
+	if isIndexed(&t.rec.Job.Spec) {
+		if gone, err = t.dir.endedPods(t.read, p.Ended); err != nil {
+			return err
+		}
 	}
 	if t.dir.gone() {
 		return nil // and with it what was to be read
@@ -188,11 +194,9 @@ func (r *Runner) refresh(t *tracked) error {
 	if r.jobs[t.rec.Job.Name] != t {
 		return nil // deleted meanwhile; this may have been another's status
 	}
-	t.seen = info
-	if isIndexed(&t.rec.Job.Spec) {
-		t.succeeded = succeededOf(p.Pods)
-	}
-	t.pods = slices.DeleteFunc(p.Pods, func(pod corev1.Pod) bool { return podEnded(&pod) })
+	t.seen, t.read = info, p.Ended
+	t.succeeded = append(t.succeeded, succeededOf(gone)...)
+	t.pods = p.Pods
 	job := *t.job // the rest is shared: nobody changes it
 	job.Status = p.Status
 	t.job = &job
