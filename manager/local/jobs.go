@@ -177,19 +177,32 @@ func (r *Runner) findPod(pod, container string) (podDir, error) {
 		if !strings.HasPrefix(pod, podPrefix(job.Name)) {
 			continue
 		}
-		pods, err := r.allPods(job.Name)
+		known, err := r.hasPod(job.Name, pod)
 		if err != nil {
 			return "", err
 		}
-		i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Name == pod })
-		if i < 0 {
+		if !known {
 			continue
 		}
+		spec := &job.Spec.Template.Spec
 		named := func(c corev1.Container) bool { return c.Name == container }
-		if !slices.ContainsFunc(pods[i].Spec.Containers, named) && !slices.ContainsFunc(pods[i].Spec.InitContainers, named) {
+		if !slices.ContainsFunc(spec.Containers, named) && !slices.ContainsFunc(spec.InitContainers, named) {
 			return "", apierrors.NewNotFound(corev1.Resource("containers"), container)
 		}
 		return r.jobDir(job.Name).pod(pod), nil
 	}
 	return "", apierrors.NewNotFound(podResource, pod)
+}
+
+// hasPod tells whether the Job has such a pod. Reading all pods of a large Job for
+// each log would take long, and only one that has run nothing has no folder.
+func (r *Runner) hasPod(job, pod string) (bool, error) {
+	if filepath.Base(pod) != pod {
+		return false, nil
+	}
+	if _, err := os.Lstat(string(r.jobDir(job).pod(pod))); err == nil {
+		return true, nil
+	}
+	pods, err := r.allPods(job)
+	return slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Name == pod }), err
 }

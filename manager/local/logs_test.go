@@ -1,6 +1,7 @@
 package local
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -40,5 +41,27 @@ func TestLogTail(t *testing.T) {
 	}
 	if _, _, err := r.LogTail(t.Context(), "none-xxxxx", "c", 10); !apierrors.IsNotFound(err) {
 		t.Errorf("of no pod: %v", err)
+	}
+}
+
+// A log is found without reading of all the Job's pods.
+func TestLogIsFoundByItsFolder(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	create(t, r, newJob("large", shell("c", "echo here")))
+	waitJob(t, r, "large")
+	pod := pods(t, r, "large")[0].Name
+	for _, path := range []string{r.jobDir("large").statusPath(), r.jobDir("large").endedPath()} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, _, err := r.LogTail(t.Context(), pod, "c", 10); err != nil || string(text) != "here\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+	for _, names := range [][2]string{{pod, "d"}, {"large-xxxxx", "c"}, {"large-/../" + pod, "c"}, {"large-xxxxx/../" + pod, "c"}} {
+		if _, _, err := r.LogTail(t.Context(), names[0], names[1], 10); !apierrors.IsNotFound(err) {
+			t.Errorf("container %s of pod %s: %v, want not found", names[1], names[0], err)
+		}
 	}
 }
