@@ -32,6 +32,9 @@ type refusal struct {
 	hint string
 }
 
+// clusterOnly is the hint for what has no substitute here.
+const clusterOnly = "leave it out here; a cluster supports it"
+
 func refuse(path *field.Path, refusals ...refusal) (errs field.ErrorList) {
 	for _, r := range refusals {
 		if r.set {
@@ -47,8 +50,8 @@ func validateJobSpec(spec *batchv1.JobSpec, path *field.Path) field.ErrorList {
 		refusal{"completionMode", isIndexed(spec) && spec.BackoffLimitPerIndex == nil, `use NonIndexed, or say "indexed": true of the task`},
 		refusal{"backoffLimitPerIndex", !isIndexed(spec) && spec.BackoffLimitPerIndex != nil, "use backoffLimit"},
 		refusal{"maxFailedIndexes", !isIndexed(spec) && spec.MaxFailedIndexes != nil, "use backoffLimit"},
-		refusal{"podFailurePolicy", spec.PodFailurePolicy != nil, ""},
-		refusal{"successPolicy", spec.SuccessPolicy != nil, ""},
+		refusal{"podFailurePolicy", spec.PodFailurePolicy != nil, clusterOnly},
+		refusal{"successPolicy", spec.SuccessPolicy != nil, clusterOnly},
 		refusal{"manualSelector", spec.ManualSelector != nil && *spec.ManualSelector, ""},
 		refusal{"managedBy", spec.ManagedBy != nil && *spec.ManagedBy != batchv1.JobControllerName, ""},
 	)

@@ -86,3 +86,15 @@ func TestCreateRefuses(t *testing.T) {
 		})
 	}
 }
+
+// Who uses what only a cluster has is told what to do.
+func TestPoliciesAreLeftOut(t *testing.T) {
+	t.Parallel()
+	job := newJob("job", shell("c", "exit 0"))
+	job.Spec.PodFailurePolicy, job.Spec.SuccessPolicy = &batchv1.PodFailurePolicy{}, &batchv1.SuccessPolicy{}
+	setDefaults(job)
+	err := validate(job)
+	if err == nil || strings.Count(err.Error(), "leave it out here; a cluster supports it") != 2 {
+		t.Errorf("validate: %v, want a hint for each policy", err)
+	}
+}
