@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
 )
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
@@ -101,11 +103,19 @@ func (d *decoder) fitsStruct(object map[string]any, t reflect.Type, at *path) {
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		field, ok := fieldType(t, key)
 		if !ok {
-			d.add(at.child(key), "unknown field%s", didYouMean(key, fieldNames(t)))
+			d.add(at.child(key), "unknown field%s", unknownHint(key, t))
 			continue
 		}
 		d.fits(object[key], field, at.child(key))
 	}
+}
+
+// unknownHint says what may be meant by a key that struct t does not have.
+func unknownHint(key string, t reflect.Type) string {
+	if key == "indexed" && (t == reflect.TypeFor[batchv1.Job]() || t == reflect.TypeFor[batchv1.JobSpec]()) {
+		return `; "indexed" belongs to the task, beside "job"`
+	}
+	return didYouMean(key, fieldNames(t))
 }
 
 // fieldType returns the type of the field of struct t that JSON calls name.

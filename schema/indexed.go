@@ -47,10 +47,10 @@ func (d *decoder) indexed(object map[string]any, node *taskNode) {
 func (d *decoder) checkCompletions(spec *batchv1.JobSpec, at *path) uint32 {
 	switch n := spec.Completions; {
 	case n == nil:
-		d.add(at, `the Job of an indexed task needs "completions", how many indexes there are`)
+		d.add(at, `the Job of an indexed task needs "completions": give the number of indexes, from 1 to 100,000`)
 	case *n < 0: // which is reported of every Job
 	case *n == 0:
-		d.add(at.child("completions"), "is 0; an indexed task has at least one index")
+		d.add(at.child("completions"), "is 0; an indexed task has at least one index: give their number, from 1 to 100,000")
 	case *n > MaxIndexes:
 		d.add(at.child("completions"), "is %d; an indexed task has at most %d indexes: let each do more of the work, or make it several tasks", *n, MaxIndexes)
 	default:
@@ -65,9 +65,12 @@ func (d *decoder) checkIndexed(spec *batchv1.JobSpec, at *path) {
 	if mode := spec.CompletionMode; mode != nil && *mode != batchv1.IndexedCompletion {
 		d.add(at.child("completionMode"), `is %q; an indexed task's is %q: leave it out`, *mode, batchv1.IndexedCompletion)
 	}
+	if spec.Suspend != nil && *spec.Suspend {
+		d.add(at.child("suspend"), "is true; no index would ever run: leave it out")
+	}
 	switch n := spec.Parallelism; {
 	case n != nil && *n == 0:
-		d.add(at.child("parallelism"), "is 0; no index would ever run")
+		d.add(at.child("parallelism"), "is 0; no index would ever run: give how many may run at once, or leave it out")
 	case n != nil && *n > MaxIndexes:
 		d.add(at.child("parallelism"), "is %d; Kubernetes runs at most %d indexes of a Job at once", *n, MaxIndexes)
 	}

@@ -67,14 +67,17 @@ func TestParseRejectsIndexed(t *testing.T) {
 	cases := map[string]struct{ doc, want string }{
 		"no boolean":             {strings.Replace(indexedWith(``, `"completions":3,`), "true", `"yes"`, 1), `$.tasks[0].indexed: is a string; it must be true or false`},
 		"a parallel":             {workflow(`{"name":"p","type":"parallel","indexed":true,"task-sets":[]}`), `$.tasks[0].indexed: a parallel does not use "indexed", only a kube-job does`},
-		"no completions":         {indexedWith(``, ``), `$.tasks[0].job.spec: the Job of an indexed task needs "completions"`},
-		"no index":               {indexedWith(``, `"completions":0,`), `$.tasks[0].job.spec.completions: is 0; an indexed task has at least one index`},
+		"no completions":         {indexedWith(``, ``), `$.tasks[0].job.spec: the Job of an indexed task needs "completions": give the number of indexes, from 1 to 100,000`},
+		"no index":               {indexedWith(``, `"completions":0,`), `$.tasks[0].job.spec.completions: is 0; an indexed task has at least one index: give their number, from 1 to 100,000`},
 		"negative":               {indexedWith(``, `"completions":-1,`), `$.tasks[0].job.spec.completions: is -1; it must not be negative`},
 		"too many":               {indexedWith(``, `"completions":100001,`), `$.tasks[0].job.spec.completions: is 100001; an indexed task has at most 100000 indexes`},
+		"suspended":              {indexedWith(``, `"completions":3,"suspend":true,`), `$.tasks[0].job.spec.suspend: is true; no index would ever run: leave it out`},
 		"none at once":           {indexedWith(``, `"completions":3,"parallelism":0,`), `$.tasks[0].job.spec.parallelism: is 0; no index would ever run`},
 		"too many at once":       {indexedWith(``, `"completions":3,"parallelism":100001,`), `$.tasks[0].job.spec.parallelism: is 100001; Kubernetes runs at most 100000`},
 		"another mode":           {indexedWith(``, `"completions":3,"completionMode":"NonIndexed",`), `$.tasks[0].job.spec.completionMode: is "NonIndexed"`},
 		"more failed than there": {indexedWith(``, `"completions":3,"maxFailedIndexes":4,`), `$.tasks[0].job.spec.maxFailedIndexes: is 4, and there are 3 indexes`},
+		"below job":              {workflow(`{"name":"a","type":"kube-job","job":{"indexed":true,"spec":{"indexed":true}}}`), `$.tasks[0].job.indexed: unknown field; "indexed" belongs to the task, beside "job"`},
+		"below spec":             {workflow(`{"name":"a","type":"kube-job","job":{"spec":{"indexed":true}}}`), `$.tasks[0].job.spec.indexed: unknown field; "indexed" belongs to the task, beside "job"`},
 		"OnFailure":              {indexedWith(`"restartPolicy":"OnFailure",`, `"completions":3,`), `$.tasks[0].job.spec.template.spec.restartPolicy: is OnFailure; an indexed task needs Never`},
 	}
 	for name, tc := range cases {

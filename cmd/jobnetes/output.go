@@ -85,7 +85,7 @@ func jobFrom(getenv func(string) string) (job, error) {
 	if text := getenv(envIndex); text != "" {
 		n, err := strconv.ParseUint(text, 10, 32)
 		if err != nil {
-			return j, fmt.Errorf("%s is no index: %w", envIndex, err)
+			return j, fmt.Errorf("%s is %q, which is no index; jobnetes sets it to a whole number, 0 or more: leave it as it is", envIndex, text)
 		}
 		j.index = new(uint32(n))
 	}

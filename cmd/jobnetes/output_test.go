@@ -83,7 +83,7 @@ func TestOutputSetOfAnIndex(t *testing.T) { // not parallel: the environment is 
 	}
 	t.Setenv(envIndex, "seven")
 	_, _, err := runCommand(t.Context(), "", "output", "set", "{}")
-	wantError(t, err, envIndex+" is no index")
+	wantError(t, err, envIndex+` is "seven", which is no index; jobnetes sets it to a whole number, 0 or more: leave it as it is`)
 }
 
 // A job that ends while jobapi restarts does not lose its output.
