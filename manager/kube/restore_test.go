@@ -122,9 +122,12 @@ func TestWatchesOfARestoredEtcd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed, ended := make(chan string, 100), make(chan error, 1)
-	go func() { ended <- c.Run(t.Context(), func(obj metav1.Object) { changed <- obj.GetName() }) }()
-	t.Cleanup(func() { _ = <-ended })
+	changed, ended := make(chan string, 100), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = c.Run(t.Context(), func(obj metav1.Object) { changed <- obj.GetName() }) // until the test ends
+	}()
+	t.Cleanup(func() { <-ended })
 	expect := func(from chan string, want ...string) {
 		t.Helper()
 		var got []string
