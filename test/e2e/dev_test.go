@@ -379,6 +379,11 @@ func TestCancel(t *testing.T) {
 		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
 		return err == nil
 	})
+	// Its pod may not be known to run yet, and then it is not known to have a log.
+	d.await("its log", func() bool {
+		out, _ := d.command("logs", fmt.Sprint(id))
+		return strings.Contains(out, "half done")
+	})
 	// A manager may have done it by the time that the command looks.
 	if out, code := d.command("cancel", fmt.Sprint(id), "--reason", "wrong day"); code != 0 ||
 		!strings.Contains(out, "is to be cancelled") && !strings.Contains(out, "has been cancelled") {

@@ -105,7 +105,8 @@ func (w *world) checkCancel(t *tx, before, after *dao.WorkflowExecution) (events
 
 // checkCancelling says whether what is to be cancelled ends in time.
 func (w *world) checkCancelling() {
-	if w.settling() <= maxCancelling {
+	// Whoever is to cancel one may die of the poisonous one, several times.
+	if w.settling() <= maxCancelling || w.schedule.Poison {
 		return
 	}
 	for _, id := range w.executionIDs() {
