@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	// defaultInterval is the time between two looks; one that Doubt asks for comes
-	// after a tenth of it at the soonest.
+	// defaultInterval is the time between two looks.
 	defaultInterval = time.Second
+	// doubts is how many looks there are in an interval at the most, if Doubt asks for them.
+	doubts = 10
 	// timeout bounds one look: what answers later than this is as good as away.
 	timeout = 3 * time.Second
 	// failuresToCut is after how many looks that failed in a row calls under way
@@ -94,21 +95,23 @@ func New(cfg Config) *Probe {
 // Run looks at once, then once in each interval, a little earlier by the name, so that
 // what is asked for does not march in step, until ctx ends. It returns why that was.
 func (p *Probe) Run(ctx context.Context) error {
+	var looked time.Time // when the last look ended
 	for ctx.Err() == nil {
-		if p.due() {
+		wait := p.untilDue()
+		if wait <= 0 {
 			p.Look(ctx)
+			looked, wait = time.Now(), p.cfg.Interval-p.early
 		}
-		interval := p.cfg.Interval
-		next := time.NewTimer(interval - p.early)
-		select {
-		case <-ctx.Done():
-		case <-time.After(interval / 10):
-		}
+		next := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-next.C:
 		case <-p.doubt:
 			p.Answered(0)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Until(looked.Add(p.cfg.Interval / doubts))):
+			}
 		}
 		next.Stop()
 	}
@@ -132,11 +135,14 @@ func (p *Probe) Answered(enough time.Duration) {
 	p.enough = time.Now().Add(enough)
 }
 
-// due says whether Run is to look now.
-func (p *Probe) due() bool {
+// untilDue returns for how long Run need not look; zero, or less: it is to look now.
+func (p *Probe) untilDue() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.known || p.away != nil || !time.Now().Before(p.enough)
+	if !p.known || p.away != nil {
+		return 0
+	}
+	return time.Until(p.enough)
 }
 
 // Look asks once and notes the answer. It logs only what is new.
