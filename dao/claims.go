@@ -82,7 +82,7 @@ func (s *Store) claim(ctx context.Context, q queue, by Claimant, due, until time
 		where += " AND x.id IS NULL"
 	}
 	look += where + " ORDER BY " + q.order + " LIMIT @limit" + lock
-	leases, err := s.take(ctx, by, until, look, map[string]any{"due": micros(due), "limit": limit, "namespace": by.Namespace})
+	leases, err := s.take(ctx, by, until, q == runningQueue, look, map[string]any{"due": micros(due), "limit": limit, "namespace": by.Namespace})
 	return leases, translate(err, "claim %s executions", q.what)
 }
 
@@ -97,24 +97,30 @@ func (s *Store) claimThese(ctx context.Context, by Claimant, ids []uint64, due, 
 		lock = ""
 	}
 	look := claimed + " WHERE e.id IN @ids AND e.wake_at <= @due ORDER BY e.queue_rank, e.id" + lock
-	leases, err := s.take(ctx, by, until, look, map[string]any{"ids": ids, "due": micros(due)})
+	leases, err := s.take(ctx, by, until, true, look, map[string]any{"ids": ids, "due": micros(due)})
 	return leases, translate(err, "claim executions %v", ids)
 }
 
 // claimed reads the executions to take as their leases were.
 const claimed = "SELECT e.id AS execution_id, e.lease_epoch AS epoch, COALESCE(e.lease_owner, '') AS lost, e.takeovers, e.strikes FROM workflow_executions e"
 
-// take leases the executions that look finds, and locks, until that time.
-func (s *Store) take(ctx context.Context, by Claimant, until time.Time, look string, args map[string]any) ([]Lease, error) {
+// take leases the executions that look finds, and locks, until that time. Tasks of
+// other namespaces are looked for if some of the executions may have begun.
+func (s *Store) take(ctx context.Context, by Claimant, until time.Time, begun bool, look string, args map[string]any) ([]Lease, error) {
 	var leases []Lease
 	err := s.tx(ctx, func(tx *gorm.DB) error {
 		leases = nil
 		if err := tx.Raw(look, args).Scan(&leases).Error; err != nil {
 			return err
 		}
-		var err error
-		if leases, err = keepClaimable(tx, by, leases); err != nil || len(leases) == 0 {
-			return err
+		if begun {
+			var err error
+			if leases, err = keepClaimable(tx, by, leases); err != nil {
+				return err
+			}
+		}
+		if len(leases) == 0 {
+			return nil
 		}
 		ids := make([]uint64, len(leases))
 		for i := range leases {
