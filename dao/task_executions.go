@@ -184,15 +184,15 @@ func (s *Store) RecordOutputs(ctx context.Context, outputs []TaskOutput, now tim
 		if err != nil || len(free) == 0 {
 			return err
 		}
-		cases, args := "", []any(nil)
+		var changes []change
 		for i, o := range outputs {
 			if slices.Contains(free, o.TaskID) && !slices.Contains(ids[:i], o.TaskID) {
 				recorded[i] = true
-				cases += " WHEN ? THEN ?"
-				args = append(args, o.TaskID, o.Data)
+				changes = append(changes, change{o.TaskID, map[string]any{"recorded_output": o.Data}})
 			}
 		}
-		res := tx.Exec("UPDATE task_executions SET recorded_output = CASE id"+cases+" END, recorded_rev = recorded_rev + 1, updated_at = ? WHERE id IN ?",
+		output, args := caseOf("recorded_output", changes)
+		res := tx.Exec("UPDATE task_executions SET recorded_output = "+output+", recorded_rev = recorded_rev + 1, updated_at = ? WHERE id IN ?",
 			append(args, micros(now), free)...)
 		return res.Error
 	})
