@@ -33,15 +33,20 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 	return g.Wait()
 }
 
+// gcLimit is from how much memory on, in bytes, jobapi has garbage collected as often as it
+// must. A soft limit: what Go does not count, and what is allocated while it collects, has
+// to fit between it and the limit of the pod (setting/k8s/base/jobapi.yaml).
+const gcLimit = 384 << 20
+
 // collectLess has the garbage collector run less often: a jobapi keeps little between
-// calls, so that under load a heap of twice that is full 30 times a second. From 512 MiB on
-// it runs as often as it must. GOGC and GOMEMLIMIT, if they are set, count instead.
+// calls, so that under load a heap of twice that is full 30 times a second. GOGC and
+// GOMEMLIMIT, if they are set, count instead.
 func collectLess() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(512 << 20)
+	debug.SetMemoryLimit(gcLimit)
 }
 
 // serveJobapi runs jobapi, which refuses calls until the database is there.
