@@ -16,8 +16,10 @@ type notes map[uint32]string
 // remembered why.
 const notesShown = 10
 
+// add says why nothing was taken of an index. What is known of it stays: the watch and a
+// list tell of the same pods.
 func (n *notes) add(index uint32, note string) {
-	if note == "" {
+	if _, known := (*n)[index]; known || note == "" {
 		return
 	}
 	if *n == nil {
