@@ -1,6 +1,7 @@
 package dao
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -41,6 +42,24 @@ func changeRows(tx *gorm.DB, table string, changes []change, where string, args 
 		return ErrConflict
 	}
 	return res.Error
+}
+
+// batches returns all in pieces, each fit for one statement: of so many rows at the most,
+// and of insertBytes, which one row alone may exceed.
+func batches[T any](all []T, rows int, size func(T) int) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(all) > 0 {
+			n, bytes := 0, 0
+			for n < min(len(all), rows) && (n == 0 || bytes+size(all[n]) <= insertBytes) {
+				bytes += size(all[n])
+				n++
+			}
+			if !yield(all[:n:n]) {
+				return
+			}
+			all = all[n:]
+		}
+	}
 }
 
 // caseOf is what a column is to be in each row: as it is, if there is no change to it.

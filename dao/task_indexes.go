@@ -2,7 +2,6 @@ package dao
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -14,6 +13,8 @@ type IndexOutput struct {
 	Index  uint32
 	Output string // JSON
 }
+
+func (o IndexOutput) size() int { return len(o.Output) }
 
 // taskIndex is a row of task_indexes.
 type taskIndex struct {
@@ -61,7 +62,7 @@ func (s *Store) KeepIndexes(ctx context.Context, l Lease, taskID uint64, outputs
 		if err := one(res); err != nil {
 			return err
 		}
-		for batch := range batchesOf(outputs) {
+		for batch := range batches(outputs, indexRows, IndexOutput.size) {
 			rows := make([]taskIndex, len(batch))
 			for i, o := range batch {
 				rows[i] = taskIndex{TaskExecutionID: taskID, Idx: o.Index, Output: o.Output, SucceededAt: &at}
@@ -86,23 +87,6 @@ func succeededAt(at time.Time) clause.OnConflict {
 
 // indexRows is how many indexes one statement writes, unless insertBytes are reached.
 const indexRows = 1000
-
-// batchesOf returns outputs in pieces, each fit for one statement.
-func batchesOf(outputs []IndexOutput) func(yield func([]IndexOutput) bool) {
-	return func(yield func([]IndexOutput) bool) {
-		for len(outputs) > 0 {
-			n, size := 0, 0
-			for n < min(len(outputs), indexRows) && (n == 0 || size+len(outputs[n].Output) <= insertBytes) {
-				size += len(outputs[n].Output)
-				n++
-			}
-			if !yield(slices.Clip(outputs[:n])) {
-				return
-			}
-			outputs = outputs[n:]
-		}
-	}
-}
 
 // Indexes is what is known of the indexes of a task.
 type Indexes struct {

@@ -179,7 +179,7 @@ func TestKeepManyIndexes(t *testing.T) {
 	})
 }
 
-func TestBatchesOf(t *testing.T) {
+func TestBatches(t *testing.T) {
 	t.Parallel()
 	large := IndexOutput{Output: strings.Repeat("x", insertBytes/2+1)}
 	cases := map[string]struct {
@@ -196,7 +196,7 @@ func TestBatchesOf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got []int
-			for b := range batchesOf(tc.outputs) {
+			for b := range batches(tc.outputs, indexRows, IndexOutput.size) {
 				got = append(got, len(b))
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {

@@ -119,16 +119,10 @@ func updateTasks(tx *gorm.DB, cs []*commit, fence string) error {
 			}
 		}
 	}
-	for len(rows) > 0 {
-		n, size := 0, 0
-		for n < len(rows) && n < updateRows && (n == 0 || size+len(rows[n].row.Output) <= insertBytes) {
-			size += len(rows[n].row.Output)
-			n++
-		}
-		if err := writeUpdates(tx, rows[:n], cs[0].lease, fence); err != nil {
+	for batch := range batches(rows, updateRows, (*taskUpdate).size) {
+		if err := writeUpdates(tx, batch, cs[0].lease, fence); err != nil {
 			return err
 		}
-		rows = rows[n:]
 	}
 	return nil
 }
@@ -139,6 +133,8 @@ type taskUpdate struct {
 	set  map[string]any // by column
 	ends bool           // only if it runs, and nobody has recorded an output meanwhile
 }
+
+func (u *taskUpdate) size() int { return len(u.row.Output) }
 
 // end has the row end.
 func (u *taskUpdate) end() {
