@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/manager/engine"
 )
 
 // notes say of indexes why what their pods left was not taken for an output.
@@ -36,7 +37,7 @@ func (n *notes) add(index uint32, note string) {
 func (n notes) of(outputs []dao.IndexOutput, count int) string {
 	left := maps.Clone(n)
 	for _, o := range outputs {
-		if o.Output != nothing {
+		if o.Output != engine.NoOutput {
 			delete(left, o.Index)
 		}
 	}

@@ -38,14 +38,11 @@ func (u *gathered) add(pods []corev1.Pod, now time.Time) {
 	for i := range pods {
 		if index, ok := kube.IndexOf(&pods[i]); ok {
 			output, note := kube.OutputOf(&pods[i])
-			u.outputs = append(u.outputs, dao.IndexOutput{Index: index, Output: cmp.Or(output, nothing)})
+			u.outputs = append(u.outputs, dao.IndexOutput{Index: index, Output: cmp.Or(output, engine.NoOutput)})
 			u.notes.add(index, note)
 		}
 	}
 }
-
-// nothing is the output of an index that has left none.
-const nothing = "{}"
 
 // gather takes up what the watch has told of the pods of an indexed task, and says
 // whether it is time to write it.
@@ -136,7 +133,7 @@ func ofJob(job *batchv1.Job, row *dao.TaskExecution, pods []corev1.Pod) (own []c
 // its indexes' outputs, of which n says what there is.
 func (m *Manager) indexedSuccess(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job, n dao.Indexes) (*observed, error) {
 	count := int(*row.IndexCount)
-	size := int(n.Bytes) + (count-n.Outputs)*len(nothing) + (count-1)*len(",") + len("[]")
+	size := int(n.Bytes) + (count-n.Outputs)*len(engine.NoOutput) + (count-1)*len(",") + len("[]")
 	if size > engine.MaxParallelOutput {
 		return failed(row, engine.OutputTooLarge, fmt.Sprintf("the outputs of the %d indexes have %d bytes together, and at most %d can be passed on: let them leave references in place of data",
 			count, size, engine.MaxParallelOutput)), nil
@@ -159,11 +156,11 @@ func (m *Manager) indexedSuccess(ctx context.Context, h *held, row *dao.TaskExec
 func arrayOf(outputs []dao.IndexOutput, count int) string {
 	all, some := make([]string, count), false
 	for i := range all {
-		all[i] = nothing
+		all[i] = engine.NoOutput
 	}
 	for _, o := range outputs {
 		if int(o.Index) < count { // not what somebody has inserted by SQL
-			all[o.Index], some = o.Output, some || o.Output != nothing
+			all[o.Index], some = o.Output, some || o.Output != engine.NoOutput
 		}
 	}
 	if !some {

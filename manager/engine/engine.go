@@ -249,7 +249,7 @@ func (x *Execution) observe(t *task, o Observation) {
 		output = *o.Recorded
 	}
 	if output == "" {
-		output = nothing
+		output = NoOutput
 	}
 	if !o.Succeeded {
 		t.row.Output = output
@@ -259,7 +259,7 @@ func (x *Execution) observe(t *task, o Observation) {
 	x.endSuccess(t, output, o.Message)
 }
 
-// nothing is the output of a task that has none.
-const nothing = "{}"
+// NoOutput is the output of a task, or of an index of one, that has left none.
+const NoOutput = "{}"
 
 func (x *Execution) emit(t dao.Transition) { x.out = append(x.out, t) }

@@ -46,7 +46,7 @@ const (
 func (x *Execution) start(d *schema.Task, l *list, input string, prev *task) {
 	row := &dao.TaskExecution{
 		WorkflowExecutionID: x.row.ID, TaskName: d.Name, TaskType: string(d.Type), Attempt: 1,
-		Status: dao.TaskRunning, Input: input, Output: nothing, StartedAt: x.now,
+		Status: dao.TaskRunning, Input: input, Output: NoOutput, StartedAt: x.now,
 	}
 	if d.Indexes > 0 {
 		count := d.Indexes

@@ -100,7 +100,7 @@ type played struct {
 // play plays an execution again: its Jobs end as the kept rows say. It ends where
 // they do.
 func play(def *schema.Definition, e *dao.WorkflowExecution, kept map[string]*dao.TaskExecution, aborted bool) (*played, error) {
-	p := &played{row: &dao.WorkflowExecution{ID: e.ID, Input: e.Input, Output: "{}"}, tasks: map[string]*dao.TaskExecution{}, names: map[uint64]string{}}
+	p := &played{row: &dao.WorkflowExecution{ID: e.ID, Input: e.Input, Output: engine.NoOutput}, tasks: map[string]*dao.TaskExecution{}, names: map[uint64]string{}}
 	x, err := engine.Load(def, p.row, nil)
 	if err != nil {
 		return nil, fmt.Errorf("play execution %d again: %w", e.ID, err)
