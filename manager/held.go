@@ -14,7 +14,7 @@ import (
 
 // held is an execution that this manager holds the lease of. Only the worker
 // that has it from the queue touches x, rest, turns, waiting, suspect, strikes, logTime,
-// the pauses, the looks and gathered.
+// the pauses, the looks and unwritten.
 type held struct {
 	lease  dao.Lease // as it was claimed
 	until  time.Time // as it was last renewed; under Manager.mu
@@ -44,8 +44,8 @@ type held struct {
 	// x: the note may have been written though its answer was lost, and then a Job
 	// that somebody deletes must not be made again.
 	unnoted sync.Map
-	// gathered is what was gathered of indexed tasks, by task: a pass takes up several at once.
-	gathered sync.Map
+	// unwritten has an *unwritten of each indexed task, by its id: a pass takes up several at once.
+	unwritten sync.Map
 }
 
 func (m *Manager) holds(id uint64) bool {

@@ -21,9 +21,9 @@ import (
 // them.
 const indexPause = 2 * time.Second
 
-// gathered are outputs of a task's indexes that are not in the database yet. It is
+// unwritten are outputs of a task's indexes that are not in the database yet. It is
 // only about work: what it has not, or is lost, is listed when the Job has ended.
-type gathered struct {
+type unwritten struct {
 	outputs []dao.IndexOutput
 	since   time.Time // when the first of them came
 	notes   notes     // why outputs were not taken
@@ -31,7 +31,7 @@ type gathered struct {
 }
 
 // add takes up what pods have left.
-func (u *gathered) add(pods []corev1.Pod, now time.Time) {
+func (u *unwritten) add(pods []corev1.Pod, now time.Time) {
 	if len(u.outputs) == 0 {
 		u.since = now
 	}
@@ -44,26 +44,26 @@ func (u *gathered) add(pods []corev1.Pod, now time.Time) {
 	}
 }
 
-// gather takes up what the watch has told of the pods of an indexed task, and says
+// takeUp takes up what the watch has told of the pods of an indexed task, and says
 // whether it is time to write it.
-func (m *Manager) gather(h *held, row *dao.TaskExecution, now time.Time) (due bool) {
+func (m *Manager) takeUp(h *held, row *dao.TaskExecution, now time.Time) (due bool) {
 	if row.IndexCount == nil || row.JobUID == nil {
 		return false
 	}
-	u := h.gatheredOf(row.ID)
+	u := h.unwrittenOf(row.ID)
 	u.add(m.jobs.SucceededIndexes(types.UID(*row.JobUID), *row.IndexCount), now)
 	return len(u.outputs) >= kube.IndexBatch || len(u.outputs) > 0 && !now.Before(u.since.Add(indexPause))
 }
 
-func (h *held) gatheredOf(taskID uint64) *gathered {
-	u, _ := h.gathered.LoadOrStore(taskID, &gathered{})
-	return u.(*gathered)
+func (h *held) unwrittenOf(taskID uint64) *unwritten {
+	u, _ := h.unwritten.LoadOrStore(taskID, &unwritten{})
+	return u.(*unwritten)
 }
 
-// keepIndexes writes what was gathered of an indexed task; with last no index
+// keepIndexes writes what was taken up of an indexed task; with last no index
 // records any more.
 func (m *Manager) keepIndexes(ctx context.Context, h *held, row *dao.TaskExecution, last bool) error {
-	u := h.gatheredOf(row.ID)
+	u := h.unwrittenOf(row.ID)
 	if err := m.store.KeepIndexes(ctx, h.lease, row.ID, u.outputs, last, m.cfg.Now()); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ const listPages = 5
 // listIndexes writes what the pods of an indexed task's Job have left that are there.
 // If they are too many for one pass, the next one goes on, at once.
 func (m *Manager) listIndexes(ctx context.Context, h *held, row *dao.TaskExecution, job *batchv1.Job) (all bool, err error) {
-	u := h.gatheredOf(row.ID)
+	u := h.unwrittenOf(row.ID)
 	for range listPages {
 		pods, next, err := m.jobs.SucceededPods(ctx, job.Name, u.from)
 		if apierrors.IsResourceExpired(err) {
@@ -142,7 +142,7 @@ func (m *Manager) indexedSuccess(ctx context.Context, h *held, row *dao.TaskExec
 	if err != nil {
 		return nil, err
 	}
-	note := h.gatheredOf(row.ID).notes.of(outputs, count)
+	note := h.unwrittenOf(row.ID).notes.of(outputs, count)
 	if gone := int(job.Status.Succeeded) - n.Succeeded; gone > 0 {
 		note = fmt.Sprintf("the pods of %d indexes were gone before it was read what they left in $%s", gone, kube.EnvOutput)
 	}

@@ -32,7 +32,7 @@ func (m *Manager) launch(ctx context.Context, h *held, row *dao.TaskExecution) (
 	}
 	h.unnoted.Delete(row.ID)
 	row.JobUID = &uid
-	m.gather(h, row, m.cfg.Now()) // from now on
+	m.takeUp(h, row, m.cfg.Now()) // from now on
 	return job, nil, nil
 }
 

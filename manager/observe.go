@@ -75,7 +75,7 @@ func (m *Manager) observe(ctx context.Context, h *held, rows []*dao.TaskExecutio
 			}
 		}
 		job := m.jobs.Cached(*row.ExecutionName)
-		l, due := h.looks[row.ID], m.gather(h, row, now)
+		l, due := h.looks[row.ID], m.takeUp(h, row, now)
 		if row.JobUID != nil && job != nil && string(job.UID) == *row.JobUID && !m.ended(job) {
 			switch worth := m.worthALook(job, l, now); {
 			case !worth && !due:

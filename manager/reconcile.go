@@ -135,7 +135,7 @@ func (m *Manager) move(ctx context.Context, h *held, n news) (err error) {
 func (m *Manager) act(ctx context.Context, h *held, seen []observed) {
 	for _, o := range seen {
 		delete(h.looks, o.TaskID)
-		h.gathered.Delete(o.TaskID)
+		h.unwritten.Delete(o.TaskID)
 		switch {
 		case o.heldUp:
 			if err := m.jobs.Delete(ctx, o.job.Name, o.job.UID); err != nil {

@@ -47,17 +47,17 @@ func isIndex(pod *corev1.Pod) bool {
 // indexes gathers pods of indexed Jobs that have succeeded, for who asks for them.
 type indexes struct {
 	mu   sync.Mutex
-	jobs map[types.UID]*gathering
+	jobs map[types.UID]*indexPods
 }
 
-// gathering is what is gathered of one Job.
-type gathering struct {
+// indexPods are what is gathered of one Job.
+type indexPods struct {
 	asked time.Time
 	pods  []corev1.Pod // that nobody has taken yet
 	seen  []bool       // by index: an event comes more than once
 }
 
-func newIndexes() *indexes { return &indexes{jobs: map[types.UID]*gathering{}} }
+func newIndexes() *indexes { return &indexes{jobs: map[types.UID]*indexPods{}} }
 
 // take returns what has been gathered of a Job with so many indexes since the last
 // call, and has more gathered for some time.
@@ -71,7 +71,7 @@ func (x *indexes) take(job types.UID, count uint32, now time.Time) []corev1.Pod 
 				delete(x.jobs, uid)
 			}
 		}
-		g = &gathering{seen: make([]bool, count)}
+		g = &indexPods{seen: make([]bool, count)}
 		x.jobs[job] = g
 	}
 	pods := g.pods
@@ -79,7 +79,7 @@ func (x *indexes) take(job types.UID, count uint32, now time.Time) []corev1.Pod 
 	return pods
 }
 
-func (g *gathering) isStale(now time.Time) bool { return now.Sub(g.asked) > indexInterest }
+func (g *indexPods) isStale(now time.Time) bool { return now.Sub(g.asked) > indexInterest }
 
 // put gathers a pod that counts for its Job, if somebody asks for those. It says
 // whether there are enough to be taken.

@@ -249,8 +249,8 @@ func (k *jobs) SucceededPods(ctx context.Context, jobName, from string) (pods []
 	return pods, next, err
 }
 
-// gathered is what a watch has told of the pods of an indexed Job.
-type gathered struct {
+// indexPods are what a watch has told of the pods of an indexed Job.
+type indexPods struct {
 	pods []corev1.Pod // that were not taken yet
 	seen map[string]bool
 }
@@ -260,7 +260,7 @@ func (v *watch) takeIndexes(job types.UID) []corev1.Pod {
 	defer v.mu.Unlock()
 	g := v.indexes[job]
 	if g == nil {
-		g = &gathered{seen: map[string]bool{}}
+		g = &indexPods{seen: map[string]bool{}}
 		v.indexes[job] = g
 	}
 	pods := g.pods

@@ -30,7 +30,7 @@ type watch struct {
 	mu      sync.Mutex
 	cache   map[string]*batchv1.Job
 	pods    map[types.UID]*corev1.Pod // that have succeeded, by their Jobs' UIDs
-	indexes map[types.UID]*gathered
+	indexes map[types.UID]*indexPods
 	changed func(obj metav1.Object) // nil: it has not begun
 
 	// The scheduler's.
@@ -40,7 +40,7 @@ type watch struct {
 }
 
 func newWatch() *watch {
-	return &watch{cache: map[string]*batchv1.Job{}, pods: map[types.UID]*corev1.Pod{}, indexes: map[types.UID]*gathered{}}
+	return &watch{cache: map[string]*batchv1.Job{}, pods: map[types.UID]*corev1.Pod{}, indexes: map[types.UID]*indexPods{}}
 }
 
 func (v *watch) begin(changed func(obj metav1.Object)) {
