@@ -15,7 +15,8 @@ var ErrReadOnly = fmt.Errorf("%w: the database is read-only: a failover is under
 // Ping asks the database whether it answers and would take a write; by a connection
 // of its own (PingBy), else one of those that all use. If not, the connections that
 // wait for use are closed: behind them may be a server that is gone, and each would
-// cost a timeout of its own; new ones go to where the database is by then. The error is ErrUnavailable where waiting helps.
+// cost a timeout of its own; new ones go to where the database is by then. The error is
+// ErrUnavailable where waiting helps.
 func (s *Store) Ping(ctx context.Context) error {
 	db := s.ping.WithContext(ctx)
 	var is struct{ ReadOnly, InnodbReadOnly string }

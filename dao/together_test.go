@@ -207,7 +207,8 @@ func TestStatementsOfAStep(t *testing.T) {
 	for name, tc := range map[string]struct{ together, most int }{
 		// BEGIN, the task that starts, its name and the end of the one before, events, COMMIT.
 		"alone": {1, 5},
-		// The leases, the tasks, the ids of what was inserted, and executions that end, beside these.
+		// The leases, the tasks, the ids of what was inserted, and executions that end,
+		// beside these.
 		"together": {20, 9},
 	} {
 		t.Run(name, func(t *testing.T) {

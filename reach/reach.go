@@ -1,9 +1,8 @@
 // Package reach tells whether what a service cannot work without, the database
 // or the API server, can be reached. It asks once a second, unless it has just
-// answered somebody else (Answered), whatever else goes
-// on, so that nobody has to conclude from an error of one call that all would
-// fail; nobody else needs to ask while the answer is no; and who waits goes on
-// within a second of the return.
+// answered somebody else (Answered), whatever else goes on, so that nobody has to
+// conclude from an error of one call that all would fail; nobody else needs to ask
+// while the answer is no; and who waits goes on within a second of the return.
 package reach
 
 import (

@@ -26,7 +26,8 @@ const relistRetry = time.Second
 
 // Run lists the namespace's Jobs now and then, and watches them from there, and watches
 // for pods that succeed; see manager.Jobs. After an outage of the API server, or a
-// restore of etcd, it begins anew: what its watches knew may be of times that have not been.
+// restore of etcd, it begins anew: what its watches knew may be of times that have not
+// been.
 func (c *Client) Run(ctx context.Context, changed func(obj metav1.Object)) error {
 	for ctx.Err() == nil {
 		var pods sync.WaitGroup
