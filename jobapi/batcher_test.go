@@ -3,7 +3,6 @@ package jobapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -209,7 +208,8 @@ func BenchmarkBatcher(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := t.do(context.Background(), struct{}{}, 1, 1); err != nil {
-				panic(fmt.Sprint(err))
+				b.Error(err)
+				return
 			}
 		}
 	})
