@@ -106,6 +106,22 @@ func (s *Store) Indexes(ctx context.Context, taskID uint64) (Indexes, error) {
 	return n, translate(err, "count the indexes of task %d", taskID)
 }
 
+// IndexesDone returns how many indexes of an execution's indexed tasks are known to have
+// succeeded, by task. Tasks of which none is are left out.
+func (s *Store) IndexesDone(ctx context.Context, executionID uint64) (map[uint64]int, error) {
+	var rows []struct {
+		ID   uint64
+		Done int
+	}
+	err := s.db.WithContext(ctx).Raw("SELECT t.id, COUNT(*) AS done FROM task_executions t JOIN task_indexes i ON i.task_execution_id = t.id "+
+		"WHERE t.workflow_execution_id = ? AND i.succeeded_at IS NOT NULL GROUP BY t.id", executionID).Scan(&rows).Error
+	done := make(map[uint64]int, len(rows))
+	for _, r := range rows {
+		done[r.ID] = r.Done
+	}
+	return done, translate(err, "count the indexes that are done of execution %d", executionID)
+}
+
 // IndexOutputs returns the outputs of a task's indexes, in their order, of those that
 // have one. Ask Indexes before how many bytes they are.
 func (s *Store) IndexOutputs(ctx context.Context, taskID uint64) ([]IndexOutput, error) {

@@ -206,6 +206,28 @@ func TestBatches(t *testing.T) {
 	}
 }
 
+func TestIndexesDone(t *testing.T) {
+	onEach(t, func(t *testing.T, s bundle) {
+		l, e := s.claimed(t)
+		a := s.startIndexed(t, l, e, 3)
+		check := func(want map[uint64]int) {
+			t.Helper()
+			got, err := s.IndexesDone(t.Context(), e.ID)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("%v, done (-want +got):\n%s", err, diff)
+			}
+		}
+		if err := s.RecordIndexOutput(t.Context(), a.ID, 2, "7", now); err != nil {
+			t.Fatal(err)
+		}
+		check(map[uint64]int{}) // it has an output, and runs on
+		if err := s.KeepIndexes(t.Context(), l, a.ID, []IndexOutput{{0, "{}"}, {1, "{}"}}, false, now); err != nil {
+			t.Fatal(err)
+		}
+		check(map[uint64]int{a.ID: 2})
+	})
+}
+
 // A manager that takes over may write what the last one has, and is no witness of when.
 func TestKeepIndexesAgainKeepsWhen(t *testing.T) {
 	onEach(t, func(t *testing.T, s bundle) {

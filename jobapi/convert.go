@@ -36,7 +36,7 @@ func executionToProto(e dao.WorkflowExecution) *pb.Execution {
 	}
 }
 
-func taskToProto(t *dao.TaskExecution) *pb.TaskExecution {
+func taskToProto(t *dao.TaskExecution, indexesDone int) *pb.TaskExecution {
 	set := uint32(0)
 	if t.SetIndex != nil {
 		set = *t.SetIndex + 1
@@ -47,6 +47,7 @@ func taskToProto(t *dao.TaskExecution) *pb.TaskExecution {
 		TaskName: t.TaskName, TaskType: t.TaskType, ExecutionName: orZero(t.ExecutionName), Attempt: t.Attempt,
 		Status: pb.TaskStatus(t.Status) + 1, Input: []byte(t.Input), Output: []byte(t.Output), ErrorReason: t.ErrorReason, ErrorMsg: t.ErrorMsg,
 		StartedAt: timestamppb.New(t.StartedAt), EndedAt: timeToProto(t.EndedAt),
+		IndexCount: orZero(t.IndexCount), IndexesDone: uint32(indexesDone),
 	}
 }
 

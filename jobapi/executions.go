@@ -2,6 +2,7 @@ package jobapi
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jobnetes/jobnetes/dao"
 	pb "github.com/jobnetes/jobnetes/proto"
@@ -56,9 +57,15 @@ func (s *Server) GetExecution(ctx context.Context, req *pb.GetExecutionRequest) 
 	if err != nil {
 		return nil, err
 	}
+	var done map[uint64]int
+	if slices.ContainsFunc(tasks, func(t *dao.TaskExecution) bool { return t.IndexCount != nil }) {
+		if done, err = s.store.IndexesDone(ctx, e.ID); err != nil {
+			return nil, err
+		}
+	}
 	res := executionToProto(e)
 	for _, t := range tasks {
-		res.Tasks = append(res.Tasks, taskToProto(t))
+		res.Tasks = append(res.Tasks, taskToProto(t, done[t.ID]))
 	}
 	return res, nil
 }

@@ -127,6 +127,13 @@ func TestRecordIndexOutput(t *testing.T) {
 	if diff := cmp.Diff([]dao.IndexOutput{{Index: 0, Output: "[1]"}, {Index: 2, Output: "[1]"}}, got); diff != "" || err != nil {
 		t.Errorf("%v, recorded (-want +got):\n%s", err, diff)
 	}
+	if err := store.KeepIndexes(t.Context(), m.lease, indexed.ID, []dao.IndexOutput{{Index: 0, Output: "{}"}}, false, m.execution.CreatedAt); err != nil {
+		t.Fatal(err)
+	}
+	e, err := b.client.GetExecution(asUser(t), &pb.GetExecutionRequest{Id: m.execution.ID})
+	if ts := e.GetTasks(); err != nil || ts[0].GetIndexCount() != 0 || ts[1].GetIndexCount() != 3 || ts[1].GetIndexesDone() != 1 {
+		t.Errorf("%v, want 1 of 3 indexes of the second task done: %v", err, ts)
+	}
 	m.fail(indexed)
 	_, err = b.client.RecordTaskOutput(asTask(t, indexed.ID), &pb.TaskOutputRecordRequest{TaskId: indexed.ID, Index: new(uint32(0)), Data: []byte("1")})
 	wantCode(t, err, codes.FailedPrecondition)

@@ -43,6 +43,7 @@ type TaskStore interface {
 	Task(ctx context.Context, id uint64) (dao.TaskExecution, error)
 	TaskKind(ctx context.Context, id uint64) (dao.TaskKind, error)
 	Tasks(ctx context.Context, executionID uint64) ([]*dao.TaskExecution, error)
+	IndexesDone(ctx context.Context, executionID uint64) (map[uint64]int, error)
 	TaskLogNames(ctx context.Context, taskID uint64) ([]dao.TaskLogName, error)
 	TaskLog(ctx context.Context, taskID uint64, pod, container string) (dao.TaskLog, error)
 	RecordOutput(ctx context.Context, taskID uint64, data string, now time.Time) error

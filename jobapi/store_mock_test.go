@@ -127,6 +127,21 @@ func (mr *MockStoreMockRecorder) Executions(ctx, f interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Executions", reflect.TypeOf((*MockStore)(nil).Executions), ctx, f)
 }
 
+// IndexesDone mocks base method.
+func (m *MockStore) IndexesDone(ctx context.Context, executionID uint64) (map[uint64]int, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "IndexesDone", ctx, executionID)
+	ret0, _ := ret[0].(map[uint64]int)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// IndexesDone indicates an expected call of IndexesDone.
+func (mr *MockStoreMockRecorder) IndexesDone(ctx, executionID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "IndexesDone", reflect.TypeOf((*MockStore)(nil).IndexesDone), ctx, executionID)
+}
+
 // Ping mocks base method.
 func (m *MockStore) Ping(ctx context.Context) error {
 	m.ctrl.T.Helper()
@@ -565,6 +580,21 @@ func NewMockTaskStore(ctrl *gomock.Controller) *MockTaskStore {
 // EXPECT returns an object that allows the caller to indicate expected use.
 func (m *MockTaskStore) EXPECT() *MockTaskStoreMockRecorder {
 	return m.recorder
+}
+
+// IndexesDone mocks base method.
+func (m *MockTaskStore) IndexesDone(ctx context.Context, executionID uint64) (map[uint64]int, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "IndexesDone", ctx, executionID)
+	ret0, _ := ret[0].(map[uint64]int)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// IndexesDone indicates an expected call of IndexesDone.
+func (mr *MockTaskStoreMockRecorder) IndexesDone(ctx, executionID interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "IndexesDone", reflect.TypeOf((*MockTaskStore)(nil).IndexesDone), ctx, executionID)
 }
 
 // RecordIndexOutput mocks base method.

@@ -1208,9 +1208,11 @@ type TaskExecution struct {
 	ErrorMsg      string                 `protobuf:"bytes,13,opt,name=error_msg,json=errorMsg,proto3" json:"error_msg,omitempty"`
 	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	EndedAt       *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
-	SetNumber     uint32                 `protobuf:"varint,16,opt,name=set_number,json=setNumber,proto3" json:"set_number,omitempty"` // which set of the parallel, from 1; 0: of none
-	Waiting       bool                   `protobuf:"varint,17,opt,name=waiting,proto3" json:"waiting,omitempty"`                      // its Job waits for its turn, by a limit on running Jobs
-	Creating      bool                   `protobuf:"varint,18,opt,name=creating,proto3" json:"creating,omitempty"`                    // its Job is not known to exist yet, and waits for no turn
+	SetNumber     uint32                 `protobuf:"varint,16,opt,name=set_number,json=setNumber,proto3" json:"set_number,omitempty"`       // which set of the parallel, from 1; 0: of none
+	Waiting       bool                   `protobuf:"varint,17,opt,name=waiting,proto3" json:"waiting,omitempty"`                            // its Job waits for its turn, by a limit on running Jobs
+	Creating      bool                   `protobuf:"varint,18,opt,name=creating,proto3" json:"creating,omitempty"`                          // its Job is not known to exist yet, and waits for no turn
+	IndexCount    uint32                 `protobuf:"varint,19,opt,name=index_count,json=indexCount,proto3" json:"index_count,omitempty"`    // how many indexes an indexed task has; 0: it is none
+	IndexesDone   uint32                 `protobuf:"varint,20,opt,name=indexes_done,json=indexesDone,proto3" json:"indexes_done,omitempty"` // how many of them are known to have succeeded
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1369,6 +1371,20 @@ func (x *TaskExecution) GetCreating() bool {
 		return x.Creating
 	}
 	return false
+}
+
+func (x *TaskExecution) GetIndexCount() uint32 {
+	if x != nil {
+		return x.IndexCount
+	}
+	return 0
+}
+
+func (x *TaskExecution) GetIndexesDone() uint32 {
+	if x != nil {
+		return x.IndexesDone
+	}
+	return 0
 }
 
 type WatchExecutionRequest struct {
@@ -1757,7 +1773,7 @@ const file_jobapi_proto_rawDesc = "" +
 	"\bpriority\x18\x0f \x01(\x05R\bpriority\x12J\n" +
 	"\x13cancel_requested_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x11cancelRequestedAt\x12.\n" +
 	"\x13cancel_requested_by\x18\x11 \x01(\tR\x11cancelRequestedBy\x12#\n" +
-	"\rcancel_reason\x18\x12 \x01(\tR\fcancelReason\"\xca\x04\n" +
+	"\rcancel_reason\x18\x12 \x01(\tR\fcancelReason\"\x8e\x05\n" +
 	"\rTaskExecution\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1b\n" +
 	"\tparent_id\x18\x02 \x01(\x04R\bparentId\x12\x17\n" +
@@ -1779,7 +1795,10 @@ const file_jobapi_proto_rawDesc = "" +
 	"\n" +
 	"set_number\x18\x10 \x01(\rR\tsetNumber\x12\x18\n" +
 	"\awaiting\x18\x11 \x01(\bR\awaiting\x12\x1a\n" +
-	"\bcreating\x18\x12 \x01(\bR\bcreating\"M\n" +
+	"\bcreating\x18\x12 \x01(\bR\bcreating\x12\x1f\n" +
+	"\vindex_count\x18\x13 \x01(\rR\n" +
+	"indexCount\x12!\n" +
+	"\findexes_done\x18\x14 \x01(\rR\vindexesDone\"M\n" +
 	"\x15WatchExecutionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12$\n" +
 	"\x0eafter_event_id\x18\x02 \x01(\x04R\fafterEventId\"\xde\x01\n" +

@@ -92,13 +92,23 @@ func printExecution(w io.Writer, e *pb.Execution, now time.Time) error {
 	var rows [][]string
 	for _, row := range treeOf(e.GetTasks()) {
 		t := row.task
-		rows = append(rows, []string{row.label, strconv.FormatUint(t.GetId(), 10), t.GetTaskType(), taskStatus(t.GetStatus()),
+		rows = append(rows, []string{row.label, strconv.FormatUint(t.GetId(), 10), t.GetTaskType(), taskState(t),
 			duration(t.GetStartedAt(), t.GetEndedAt(), now), whyTask(t)})
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
 	return printTable(w, "TASK ID TYPE STATUS DURATION WHY", rows)
+}
+
+// taskState is a task's status and, of an indexed task that has not succeeded, how many of
+// its indexes are done.
+func taskState(t *pb.TaskExecution) string {
+	state := taskStatus(t.GetStatus())
+	if t.GetIndexCount() > 0 && t.GetStatus() != pb.TaskStatus_TASK_STATUS_SUCCESS {
+		state += fmt.Sprintf(", %d of %d done", t.GetIndexesDone(), t.GetIndexCount())
+	}
+	return state
 }
 
 // whyTask says why a task failed, or why it runs and has no Job yet.

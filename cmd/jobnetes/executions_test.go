@@ -137,6 +137,31 @@ func TestExecutionWithoutAJob(t *testing.T) {
 	}
 }
 
+// An indexed task has how many of its indexes are done.
+func TestExecutionOfAnIndexedTask(t *testing.T) {
+	t.Parallel()
+	s := setup(t, nil)
+	s.mustRun("workflow", "apply", "-f", file(t, "n.json", nightly))
+	s.mustRun("start", "nightly")
+	m := claim(s)
+	m.execution.Status, m.execution.StartedAt = dao.ExecutionRunning, &began
+	task := &dao.TaskExecution{TaskName: "extract", TaskType: "kube-job", Attempt: 1, Input: "{}", Output: "{}", StartedAt: began, JobUID: new("uid"), IndexCount: new(uint32(3))}
+	m.commit(dao.Transition{Type: dao.EventTaskStarted, Task: task})
+	if err := s.store.KeepIndexes(t.Context(), m.lease, task.ID, []dao.IndexOutput{{Index: 1, Output: "{}"}}, false, began); err != nil {
+		t.Fatal(err)
+	}
+	if text := s.mustRun("execution", "1"); !strings.Contains(text, " running, 1 of 3 done ") {
+		t.Errorf("want 1 of 3 done:\n%s", text)
+	}
+	var got executionView
+	if err := json.Unmarshal([]byte(s.mustRun("execution", "1", "-o", "json")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if n := got.TaskExecutions[0].Indexes; n == nil || *n != (indexesView{Count: 3, Done: 1}) {
+		t.Errorf("got %+v, want 1 of 3 done", n)
+	}
+}
+
 func TestTreeOf(t *testing.T) {
 	t.Parallel()
 	// id, parent and previous task of: one; a parallel with sets (a1, a2) and

@@ -67,12 +67,19 @@ type taskView struct {
 	Status        string          `json:"status"`
 	Waiting       bool            `json:"waiting"`
 	Creating      bool            `json:"creating"`
+	Indexes       *indexesView    `json:"indexes,omitempty"`
 	ErrorReason   string          `json:"errorReason"`
 	ErrorMsg      string          `json:"errorMsg"`
 	StartedAt     *time.Time      `json:"startedAt"`
 	EndedAt       *time.Time      `json:"endedAt"`
 	Input         json.RawMessage `json:"input"`
 	Output        json.RawMessage `json:"output"`
+}
+
+// indexesView is how many indexes an indexed task has, and how many of them have succeeded.
+type indexesView struct {
+	Count uint32 `json:"count"`
+	Done  uint32 `json:"done"`
 }
 
 func viewWorkflow(w *pb.Workflow) workflowView {
@@ -93,12 +100,16 @@ func viewExecution(e *pb.Execution) executionView {
 		v.Cancel = &cancelView{at, e.GetCancelRequestedBy(), e.GetCancelReason()}
 	}
 	for _, t := range e.GetTasks() {
-		v.TaskExecutions = append(v.TaskExecutions, taskView{
+		task := taskView{
 			ID: t.GetId(), ParentID: idOf(t.GetParentId()), PrevID: idOf(t.GetPrevId()), NextID: idOf(t.GetNextId()), SetNumber: t.GetSetNumber(),
 			ExecutionName: t.GetExecutionName(), TaskName: t.GetTaskName(), TaskType: t.GetTaskType(), Attempt: t.GetAttempt(),
 			Status: taskStatus(t.GetStatus()), Waiting: t.GetWaiting(), Creating: t.GetCreating(), ErrorReason: t.GetErrorReason(), ErrorMsg: t.GetErrorMsg(),
 			StartedAt: timeOf(t.GetStartedAt()), EndedAt: timeOf(t.GetEndedAt()), Input: jsonValue(t.GetInput()), Output: jsonValue(t.GetOutput()),
-		})
+		}
+		if n := t.GetIndexCount(); n > 0 {
+			task.Indexes = &indexesView{n, t.GetIndexesDone()}
+		}
+		v.TaskExecutions = append(v.TaskExecutions, task)
 	}
 	return v
 }
