@@ -6,10 +6,7 @@ import "testing"
 // parallel of as many Jobs, which is ours, too. SIZE is how many there are.
 func measureIndexed(t *testing.T, b *bench) {
 	size := b.sizes(5000)[0]
-	w, ctx := newWorld(t, chain("chain", 1), fan("jobs", size, simulatedJob()))
-	if err := w.client.apply(ctx, indexed("indexed", size)); err != nil {
-		t.Fatalf("this build does not know \"indexed\": true, or refuses the definition: %v", err)
-	}
+	w, ctx := newWorld(t, chain("chain", 1), fan("jobs", size, simulatedJob()), indexed("indexed", size))
 	w.startManagers(1)
 	w.warmUp(ctx, 1)
 	count := label(float64(size))
