@@ -14,7 +14,7 @@ import (
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	machine.Slow(t)
-	seed, minutes := uint64(number(t, "SEED", 1)), number(t, "MINUTES", 2)
+	seed, minutes := uint64(number(t, "SEED", 1)), number(t, "MINUTES", 1.5)
 	t.Logf("SEED=%d MINUTES=%g", seed, minutes)
 	dir := logFolder(t)
 	history, err := os.Create(filepath.Join(dir, "history.log"))

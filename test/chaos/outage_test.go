@@ -33,6 +33,8 @@ const (
 	// maxComplaints is how many warnings and errors a service may log of an outage:
 	// each call under way fails, but none later.
 	maxComplaints = 60
+	// heldPriority has a held Job get the next slot: it need not wait for all that has piled up.
+	heldPriority = 1000
 	// plainUser may use the database, and not write to it when it is read-only.
 	plainUser = "plain"
 )
@@ -294,7 +296,7 @@ type heldTask struct {
 // startHeld starts an execution of heldShape and waits for its pod.
 func (w *world) startHeld(t *testing.T, request string) heldTask {
 	t.Helper()
-	s := start{request: "held " + request, shape: heldShape, value: 5}
+	s := start{request: "held " + request, shape: heldShape, value: 5, priority: heldPriority}
 	if !w.client.start(t.Context(), &s) {
 		t.Fatal("the held Job was not started")
 	}
