@@ -15,8 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
-	toolscache "k8s.io/client-go/tools/cache"
-	toolswatch "k8s.io/client-go/tools/watch"
 )
 
 // SucceedsByPod says whether a Job has succeeded once one of its pods has: it
@@ -76,23 +74,14 @@ func (c *Client) watchPodsFromNow(ctx context.Context, changed func(obj metav1.O
 	if err != nil {
 		return fmt.Errorf("list pods: %w", err)
 	}
-	w, err := toolswatch.NewRetryWatcherWithContext(ctx, now.ResourceVersion, &toolscache.ListWatch{
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.LabelSelector = c.selector()
-			o.FieldSelector = fields.OneTermEqualSelector("status.phase", string(corev1.PodSucceeded)).String()
-			return orGone(pods.Watch(ctx, o))
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("watch pods: %w", err)
+	open := func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		o.LabelSelector = c.selector()
+		o.FieldSelector = fields.OneTermEqualSelector("status.phase", string(corev1.PodSucceeded)).String()
+		return pods.Watch(ctx, o)
 	}
-	defer w.Stop()
-	for e := range w.ResultChan() {
-		pod, ok := e.Object.(*corev1.Pod)
+	err = follow(ctx, now.ResourceVersion, open, func(event watch.EventType, pod *corev1.Pod) {
 		switch {
-		case !ok:
-			err = apierrors.FromObject(e.Object)
-		case e.Type == watch.Deleted:
+		case event == watch.Deleted:
 			c.succeeded.remove(pod)
 		case isIndex(pod):
 			if c.indexes.put(pod, time.Now()) {
@@ -101,8 +90,11 @@ func (c *Client) watchPodsFromNow(ctx context.Context, changed func(obj metav1.O
 		case c.succeeded.put(pod, time.Now()):
 			changed(pod)
 		}
+	})
+	if err != nil {
+		return fmt.Errorf("watch pods: %w", err)
 	}
-	return err
+	return nil
 }
 
 // successes keeps the pods by which Jobs have succeeded, for as long as it takes

@@ -2,9 +2,7 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
@@ -12,8 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
-	toolscache "k8s.io/client-go/tools/cache"
-	toolswatch "k8s.io/client-go/tools/watch"
 )
 
 // selector matches the Jobs of this installation.
@@ -138,41 +134,19 @@ func (c *Client) watchJobs(ctx context.Context, version string, changed func(obj
 
 // watchJobsFrom returns why the watch cannot go on from where it was.
 func (c *Client) watchJobsFrom(ctx context.Context, version string, changed func(obj metav1.Object)) error {
-	w, err := toolswatch.NewRetryWatcherWithContext(ctx, version, &toolscache.ListWatch{
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.LabelSelector = c.selector()
-			return orGone(c.api.BatchV1().Jobs(c.cfg.Namespace).Watch(ctx, o))
-		},
-	})
-	if err != nil {
-		return err
+	open := func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		o.LabelSelector = c.selector()
+		return c.api.BatchV1().Jobs(c.cfg.Namespace).Watch(ctx, o)
 	}
-	defer w.Stop()
-	for e := range w.ResultChan() {
-		job, ok := e.Object.(*batchv1.Job)
+	return follow(ctx, version, open, func(event watch.EventType, job *batchv1.Job) {
 		switch {
-		case !ok:
-			err = apierrors.FromObject(e.Object)
-		case e.Type == watch.Deleted:
+		case event == watch.Deleted:
 			c.cached.remove(job)
 			changed(job)
 		case c.cached.put(job):
 			changed(job)
 		}
-	}
-	return err
-}
-
-// orGone makes an event of the error that a watch cannot go on from where it was: a
-// RetryWatcher gives up by the event, and would try for ever to open the watch.
-func orGone(w watch.Interface, err error) (watch.Interface, error) {
-	var refusal *apierrors.StatusError
-	if !errors.As(err, &refusal) || refusal.ErrStatus.Code != http.StatusGone {
-		return w, err
-	}
-	events := make(chan watch.Event, 1)
-	events <- watch.Event{Type: watch.Error, Object: &refusal.ErrStatus}
-	return watch.NewProxyWatcher(events), nil
+	})
 }
 
 // relist compares what the API server has with what the watch has told. It returns the
