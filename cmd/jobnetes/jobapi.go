@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -23,7 +21,7 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 	if err := jobapi.CheckCredentials(s.Jobapi.Username, s.Jobapi.Password); err != nil { // no database mends it
 		return err
 	}
-	collectLess()
+	collectGarbage(jobapiGarbage)
 	ready := newReadiness()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -31,22 +29,6 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 	})
 	g.Go(func() error { return serveJobapi(ctx, s, ready, log) })
 	return g.Wait()
-}
-
-// gcLimit is from how much memory on, in bytes, jobapi has garbage collected as often as it
-// must. A soft limit: what Go does not count, and what is allocated while it collects, has
-// to fit between it and the limit of the pod (setting/k8s/base/jobapi.yaml).
-const gcLimit = 384 << 20
-
-// collectLess has the garbage collector run less often: a jobapi keeps little between
-// calls, so that under load a heap of twice that is full 30 times a second. GOGC and
-// GOMEMLIMIT, if they are set, count instead.
-func collectLess() {
-	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(gcLimit)
 }
 
 // serveJobapi runs jobapi, which refuses calls until the database is there.

@@ -22,7 +22,7 @@ func TestGCLimit(t *testing.T) {
 	if err := yaml.Unmarshal(first, &d); err != nil || len(d.Spec.Template.Spec.Containers) != 1 {
 		t.Fatalf("the manifest does not begin with the Deployment of one container: %v", err)
 	}
-	if limit := d.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().Value(); limit < gcLimit*4/3 {
-		t.Errorf("the pod may have %d bytes, at least 4/3 of %d wanted", limit, gcLimit)
+	if limit := d.Spec.Template.Spec.Containers[0].Resources.Limits.Memory().Value(); limit < jobapiGarbage.limit*4/3 {
+		t.Errorf("the pod may have %d bytes, at least 4/3 of %d wanted", limit, jobapiGarbage.limit)
 	}
 }
