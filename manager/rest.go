@@ -12,7 +12,7 @@ import (
 
 // maxUnasked bounds for how long the database is not asked for a sign of life because
 // polls ask it.
-const maxUnasked = 2 * time.Second
+const maxUnasked = 2500 * time.Millisecond
 
 // noteLook takes up that the database has answered, and whether there is anything to do.
 func (m *Manager) noteLook(d dao.Due) {
@@ -23,7 +23,8 @@ func (m *Manager) noteLook(d dao.Due) {
 		polls = 2
 	}
 	m.mu.Unlock()
-	m.database.Answered(min(polls*m.cfg.PollInterval, maxUnasked))
+	// A quarter longer than until the next look, which may be a little late.
+	m.database.Answered(min(polls*m.cfg.PollInterval*5/4, maxUnasked))
 }
 
 // rest says whether this poll is to be left out.

@@ -2,7 +2,9 @@ package manager
 
 import (
 	"context"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang/mock/gomock"
@@ -53,6 +55,35 @@ func TestIdleManagerLeavesOutPolls(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The database is not asked for a sign of life while the polls of an idle manager ask it
+// in time, or a little late.
+func TestIdlePollsAreSignsOfLife(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		m := newMocked(t)
+		m.cfg.Address = "m1:9090"
+		m.drop(m.byID()[1])
+		looks, pings := 0, 0
+		m.store.EXPECT().Due(gomock.Any(), gomock.Any(), gomock.Any(), gomock.Any()).AnyTimes().
+			DoAndReturn(func(context.Context, dao.Claimant, time.Time, time.Time) (dao.Due, error) {
+				looks++
+				time.Sleep(time.Duration(looks%3) * 10 * time.Millisecond)
+				return dao.Due{}, nil
+			})
+		m.store.EXPECT().Ping(gomock.Any()).AnyTimes().DoAndReturn(func(context.Context) error { pings++; return nil })
+		var running sync.WaitGroup
+		running.Go(func() { _ = m.database.Run(ctx) })
+		running.Go(func() { _ = loop(ctx, m.every(m.cfg.PollInterval, "poll"), m.poll) })
+		time.Sleep(time.Minute)
+		cancel()
+		running.Wait()
+		if looks < 30 || pings > 1 {
+			t.Errorf("in a minute it looked %d times, and was asked for a sign of life %d times beside; want 30 and, to begin with, 1", looks, pings)
+		}
+	})
 }
 
 // A poll that sees that there is something to cancel has it be looked for.
