@@ -2,7 +2,6 @@ package kube
 
 import (
 	"strconv"
-	"strings"
 	"sync"
 	"unique"
 
@@ -19,23 +18,29 @@ type known struct {
 	version         string
 	created         metav1.Time
 	deleted         *metav1.Time
-	labels          map[string]string // jobnetes' own
-	spec            *batchv1.JobSpec  // what SucceedsByPod reads; nil: by that one pod is enough
+	labels          [len(knownLabels)]string // the values; "": it has no such label
+	spec            *batchv1.JobSpec         // what SucceedsByPod reads; nil: by that one pod is enough
 	status          batchv1.JobStatus
 }
 
-// labelPrefix is that of the labels that are jobnetes' own.
-const labelPrefix = "jobnetes.dev/"
+// knownLabels are the labels that are kept.
+var knownLabels = [...]struct {
+	key    string
+	shared bool // many Jobs have the same value
+}{
+	{LabelManagedBy, true}, {LabelInstallation, true}, {LabelExecutionID, true}, {LabelTaskID, false}, {LabelAttempt, true}, {LabelWorkflow, true}, {LabelTask, true},
+}
 
 func knownOf(job *batchv1.Job) *known {
 	k := &known{
 		name: job.Name, namespace: job.Namespace, uid: job.UID, version: job.ResourceVersion, created: job.CreationTimestamp, deleted: job.DeletionTimestamp,
-		labels: map[string]string{}, status: job.Status,
+		status: job.Status,
 	}
 	k.status.CompletedIndexes, k.status.UncountedTerminatedPods = "", nil // each as long as there are indexes
-	for key, value := range job.Labels {
-		if key == LabelManagedBy || strings.HasPrefix(key, labelPrefix) {
-			k.labels[unique.Make(key).Value()] = unique.Make(value).Value() // many have the same
+	for i, l := range knownLabels {
+		k.labels[i] = job.Labels[l.key]
+		if l.shared {
+			k.labels[i] = unique.Make(k.labels[i]).Value()
 		}
 	}
 	if s := &job.Spec; !ofOnePod(s) {
@@ -49,9 +54,15 @@ func knownOf(job *batchv1.Job) *known {
 
 // job returns the Job as far as it is known.
 func (k *known) job() *batchv1.Job {
+	labels := make(map[string]string, len(knownLabels))
+	for i, l := range knownLabels {
+		if k.labels[i] != "" {
+			labels[l.key] = k.labels[i]
+		}
+	}
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: k.name, Namespace: k.namespace, UID: k.uid, ResourceVersion: k.version, CreationTimestamp: k.created, DeletionTimestamp: k.deleted, Labels: k.labels,
+			Name: k.name, Namespace: k.namespace, UID: k.uid, ResourceVersion: k.version, CreationTimestamp: k.created, DeletionTimestamp: k.deleted, Labels: labels,
 		},
 		Status: k.status,
 	}
