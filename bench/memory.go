@@ -18,7 +18,7 @@ func measureMemory(t *testing.T, b *bench) {
 		file: "bench-memory.svg", title: "A manager's memory by running tasks", x: "running tasks", y: "MiB",
 		curves: []curve{{name: "jobnetes"}},
 	}
-	var idle float64
+	var last point
 	for _, tasks := range append([]int{0}, b.sizes(4000, 1000, 4000, 16000)...) {
 		if err := w.hold(ctx, "held", tasks, each); err != nil {
 			t.Fatal(err)
@@ -31,12 +31,12 @@ func measureMemory(t *testing.T, b *bench) {
 			t.Fatal(err)
 		}
 		b.add(work, fmt.Sprintf("memory with %s", label(float64(tasks))), "MiB", only(now), nil)
-		if tasks == 0 {
-			idle = now
-		} else {
-			b.add(work, fmt.Sprintf("each of %s", label(float64(tasks))), "KiB", only((now-idle)*1024/float64(tasks)), nil)
+		at := point{float64(tasks), now}
+		if tasks > 0 {
+			b.add(work, fmt.Sprintf("each more, from %s to %s", label(last.x), label(at.x)), "KiB", only((at.y-last.y)*1024/(at.x-last.x)), nil)
 		}
-		p.curves[0].points = append(p.curves[0].points, point{float64(tasks), now})
+		p.curves[0].points = append(p.curves[0].points, at)
+		last = at
 	}
 	b.plots = append(b.plots, p)
 }
