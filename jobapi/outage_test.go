@@ -3,12 +3,16 @@ package jobapi
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/golang/mock/gomock"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
 
 	"github.com/jobnetes/jobnetes/dao"
 	pb "github.com/jobnetes/jobnetes/proto"
@@ -19,12 +23,14 @@ type outage struct {
 	*MockStore
 	away  atomic.Bool
 	calls atomic.Int64
+	pings atomic.Int64
 }
 
 func newOutage(t *testing.T) *outage {
 	t.Helper()
 	o := &outage{MockStore: NewMockStore(gomock.NewController(t))}
 	o.EXPECT().Ping(gomock.Any()).AnyTimes().DoAndReturn(func(context.Context) error {
+		o.pings.Add(1)
 		if o.away.Load() {
 			return fmt.Errorf("%w: connection refused", dao.ErrUnavailable)
 		}
@@ -96,4 +102,40 @@ func TestCallsThatHangAreCutOff(t *testing.T) {
 	<-entered
 	store.away.Store(true)
 	wantCode(t, <-called, codes.Unavailable)
+}
+
+// A database that answers is asked every two seconds or so, one that is away every
+// second, and it takes no longer than that to notice.
+func TestPings(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newOutage(t)
+		s := &Server{cfg: Config{}.withDefaults(), store: store, log: slog.New(slog.DiscardHandler), health: health.NewServer()}
+		s.database = s.newDatabaseProbe()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = s.database.Run(ctx) }() // that ctx has ended
+		during := func(length time.Duration) int {
+			before := store.pings.Load()
+			time.Sleep(length)
+			synctest.Wait()
+			return int(store.pings.Load() - before)
+		}
+		if n := during(time.Minute); n < 15 || n > 31 {
+			t.Errorf("asked %d times in a minute, want one time in two or three seconds", n)
+		}
+		store.away.Store(true)
+		during(3 * time.Second)
+		if s.database.Err() == nil {
+			t.Error("nobody has noticed that it is away")
+		}
+		if n := during(time.Minute); n < 59 {
+			t.Errorf("asked %d times in a minute while it is away, want once a second", n)
+		}
+		store.away.Store(false)
+		during(time.Second)
+		if err := s.database.Err(); err != nil {
+			t.Errorf("nobody has noticed that it is back: %v", err)
+		}
+	})
 }

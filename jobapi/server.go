@@ -39,8 +39,9 @@ type Config struct {
 	RequestTimeout time.Duration
 	// WatchInterval is how often WatchExecution looks for events. Default: 200 ms.
 	WatchInterval time.Duration
-	// HealthInterval is how often the database is pinged: while it does not answer,
-	// calls are refused, and the health service says so. Default: 1 s.
+	// HealthInterval is how often the database is pinged while it does not answer:
+	// calls are refused then, and the health service says so. While it answers, that is
+	// half as often. Default: 1 s.
 	HealthInterval time.Duration
 	// StopTimeout is how long calls in flight may go on once Serve is to end.
 	// Default: 10 s.
@@ -70,6 +71,7 @@ const (
 	defaultMaxBytes       = 1 << 20
 	defaultRequestTimeout = 30 * time.Second
 	defaultWatchInterval  = 200 * time.Millisecond
+	defaultHealthInterval = time.Second
 	defaultStopTimeout    = 10 * time.Second
 
 	// minReceiveBytes is the smallest limit for a message. It is well above
@@ -87,6 +89,7 @@ func (c Config) withDefaults() Config {
 	c.MaxOutputBytes = orDefault(c.MaxOutputBytes, defaultMaxBytes)
 	c.RequestTimeout = orDefault(c.RequestTimeout, defaultRequestTimeout)
 	c.WatchInterval = orDefault(c.WatchInterval, defaultWatchInterval)
+	c.HealthInterval = orDefault(c.HealthInterval, defaultHealthInterval)
 	c.StopTimeout = orDefault(c.StopTimeout, defaultStopTimeout)
 	if c.Managers == nil {
 		c.Managers = nobody{}
