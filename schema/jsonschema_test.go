@@ -82,7 +82,7 @@ func wantAccepted(v any) bool {
 // then a wrong value in the place of a right one.
 
 // documentsPerCheck makes thousands of documents out of rapid's hundred checks.
-const documentsPerCheck = 50
+const documentsPerCheck = 20
 
 // rarely compares with a number from the middle, as rapid prefers small ones.
 func rarely(t *rapid.T) bool { return rapid.IntRange(0, 49).Draw(t, "corrupt") == 37 }
