@@ -37,7 +37,7 @@ var failures = map[string]struct {
 		message: []string{"localhost/absent:1", "Check the image's name"},
 	},
 	"deadline": {
-		spec:    `{activeDeadlineSeconds: 40, template: {spec: {terminationGracePeriodSeconds: 1, restartPolicy: Never, containers: [{name: main, image: busybox, command: [sh, -c, "echo at line 5; sleep 600"]}]}}}`,
+		spec:    `{activeDeadlineSeconds: 25, template: {spec: {terminationGracePeriodSeconds: 1, restartPolicy: Never, containers: [{name: main, image: busybox, command: [sh, -c, "echo at line 5; sleep 600"]}]}}}`,
 		reason:  "DeadlineExceeded",
 		message: []string{"longer than specified deadline", "at line 5"},
 	},
