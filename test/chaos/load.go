@@ -21,7 +21,7 @@ import (
 const (
 	callTimeout = 5 * time.Second
 	startEvery  = 350 * time.Millisecond // on average
-	maxOpen     = 100                    // executions that have not ended
+	maxOpen     = 60                     // executions that have not ended
 )
 
 // client starts executions as users' programs should: with a request_id, again
