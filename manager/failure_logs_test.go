@@ -131,8 +131,9 @@ func TestManyFailuresWithLogsThatHang(t *testing.T) {
 // read in the next one.
 func TestLogsThatThereWasNoTimeFor(t *testing.T) {
 	t.Parallel()
+	const tasks = 5 * actAtOnce
 	synctest.Test(t, func(t *testing.T) {
-		m, state := wide(t, 120)
+		m, state := wide(t, tasks)
 		var hangs atomic.Bool
 		hangs.Store(true)
 		m.jobs.EXPECT().LogTail(gomock.Any(), gomock.Any(), "c", 1<<16).AnyTimes().DoAndReturn(func(ctx context.Context, pod, container string, limit int) ([]byte, bool, error) {
@@ -150,7 +151,7 @@ func TestLogsThatThereWasNoTimeFor(t *testing.T) {
 		m.reconcile(t.Context(), 1)
 		hangs.Store(false)
 		m.reconcile(t.Context(), 1)
-		if n := kept.Load(); n < 120-2*actAtOnce {
+		if n := kept.Load(); n < tasks-2*actAtOnce {
 			t.Errorf("the logs of %d Jobs are kept", n)
 		}
 		kept.Store(0)

@@ -27,8 +27,11 @@ const (
 )
 
 const (
-	// actAtOnce is how many Jobs of one execution are created or read at once.
-	actAtOnce = 16
+	// actAtOnce is how many Jobs of one execution are created, read or deleted at once. How
+	// many requests the API server gets is the client's to find out (kube): this is enough
+	// for it to have some at hand while others wait for the database. The sooner Jobs are
+	// there, the more changes of each the Job controller takes up at one go.
+	actAtOnce = 64
 	// launchesPerPass is how many Jobs a pass creates before it lets other
 	// executions have the worker: a wide parallel must not hold them up, and a
 	// pass has to end in time.
