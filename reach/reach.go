@@ -38,6 +38,8 @@ type Config struct {
 	Changed func(ctx context.Context, err error)
 	// Interval is the time between two looks. Default: 1 s.
 	Interval time.Duration
+	// WhileWell is the same while it answers. Default: Interval.
+	WhileWell time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	Log *slog.Logger
@@ -83,6 +85,9 @@ func New(cfg Config) *Probe {
 	if cfg.Interval == 0 {
 		cfg.Interval = defaultInterval
 	}
+	if cfg.WhileWell == 0 {
+		cfg.WhileWell = cfg.Interval
+	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(cfg.Name))
 	const parts = 1000
@@ -99,7 +104,7 @@ func (p *Probe) Run(ctx context.Context) error {
 		wait := p.untilDue()
 		if wait <= 0 {
 			p.Look(ctx)
-			looked, wait = time.Now(), p.cfg.Interval-p.early
+			looked, wait = time.Now(), p.interval()-p.early
 		}
 		next := time.NewTimer(wait)
 		select {
@@ -132,6 +137,13 @@ func (p *Probe) Answered(enough time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.enough = time.Now().Add(enough)
+}
+
+func (p *Probe) interval() time.Duration {
+	if p.Err() != nil {
+		return p.cfg.Interval
+	}
+	return p.cfg.WhileWell
 }
 
 // untilDue returns for how long Run need not look; zero, or less: it is to look now.
