@@ -21,7 +21,7 @@ func runJobapi(ctx context.Context, s setting.Settings, log *slog.Logger) error 
 	if err := jobapi.CheckCredentials(s.Jobapi.Username, s.Jobapi.Password); err != nil { // no database mends it
 		return err
 	}
-	collectGarbage(jobapiGarbage)
+	ofJobapi().collect()
 	ready := newReadiness()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

@@ -21,7 +21,7 @@ func runManager(ctx context.Context, s setting.Settings, log *slog.Logger) error
 	if _, err := restConfig(s); err != nil { // what no database mends is said before one is waited for
 		return err
 	}
-	collectGarbage(managerGarbage)
+	ofManager().collect()
 	ready, woken := newReadiness(), &wakeable{}
 	mux := newMonitor(ready, s.Manager.Pprof)
 	wake.Handle(mux, woken)
