@@ -77,7 +77,7 @@ func (s *Store) claim(ctx context.Context, q queue, by Claimant, due, until time
 		look, lock = claimed+" INDEXED BY "+q.index, "" // whose transactions are one at a time
 	}
 	where := " WHERE e.status = " + q.status + " AND e.wake_at <= @due"
-	if q == runningQueue { // else there are no tasks
+	if q == runningQueue { // else no task runs: one that has not begun has none
 		look += notElsewhere(s.db) // else what waits for others would fill the batch
 		where += " AND x.id IS NULL"
 	}

@@ -114,7 +114,7 @@ func (s *Store) IndexesDone(ctx context.Context, executionID uint64) (map[uint64
 		Done int
 	}
 	err := s.db.WithContext(ctx).Raw("SELECT t.id, COUNT(*) AS done FROM task_executions t JOIN task_indexes i ON i.task_execution_id = t.id "+
-		"WHERE t.workflow_execution_id = ? AND i.succeeded_at IS NOT NULL GROUP BY t.id", executionID).Scan(&rows).Error
+		"WHERE t.workflow_execution_id = ? AND i.idx < t.index_count AND i.succeeded_at IS NOT NULL GROUP BY t.id", executionID).Scan(&rows).Error
 	done := make(map[uint64]int, len(rows))
 	for _, r := range rows {
 		done[r.ID] = r.Done

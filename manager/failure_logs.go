@@ -68,12 +68,12 @@ func (m *Manager) failureLogs(ctx context.Context, h *held, taskID uint64, job *
 	toRead := m.logsOf(job, pods)
 	read, errRead := m.readLogs(reading, toRead)
 	fresh, all := merge(taskID, before, toRead, read)
-	if l != nil && l.unwritten {
+	if l != nil && l.unkept {
 		fresh = all
 	}
 	errKeep := m.keep(ctx, fresh)
 	if l != nil {
-		l.logs, l.unwritten = all, errKeep != nil
+		l.logs, l.unkept = all, errKeep != nil
 	}
 	err := errors.Join(errBefore, errRead, errKeep)
 	switch {

@@ -17,13 +17,13 @@ import (
 // end of a Job that cannot start, and loses of pods that are gone what their kept
 // logs do not say.
 type look struct {
-	captured  bool          // the Job is about to fail, its logs were read, if only in part, and nothing writes any more
-	again     time.Time     // until then they are not read again
-	pods      []corev1.Pod  // as they were when it was about to fail, and the logs were last read
-	logs      []dao.TaskLog // as they were then
-	unwritten bool          // logs are not all in the database
-	next      time.Time     // when to look again whether it can start
-	heldUp    time.Time     // since when each look has found that it cannot; zero: the last one has not
+	captured bool          // the Job is about to fail, its logs were read, if only in part, and nothing writes any more
+	again    time.Time     // until then they are not read again
+	pods     []corev1.Pod  // as they were when it was about to fail, and the logs were last read
+	logs     []dao.TaskLog // as they were then
+	unkept   bool          // logs are not all in the database
+	next     time.Time     // when to look again whether it can start
+	heldUp   time.Time     // since when each look has found that it cannot; zero: the last one has not
 }
 
 // startLooks is how many looks at a Job whose pods are not ready fit into

@@ -86,3 +86,12 @@ func TestKnown(t *testing.T) {
 		})
 	}
 }
+
+// Every label that jobnetes gives a Job is kept.
+func TestKnownLabels(t *testing.T) {
+	t.Parallel()
+	job := Build(Task{Job: &batchv1.Job{}, Name: "j", Installation: "i", Workflow: "w", TaskName: "t", ExecutionID: 1, TaskID: 2, Attempt: 3, Input: "{}"})
+	if diff := cmp.Diff(job.Labels, knownOf(job).job().Labels); diff != "" {
+		t.Errorf("-built +kept:\n%s", diff)
+	}
+}
