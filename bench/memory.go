@@ -18,7 +18,7 @@ func measureMemory(t *testing.T, b *bench) {
 		file: "bench-memory.svg", title: "A manager's memory by running tasks", x: "running tasks", y: "MiB",
 		curves: []curve{{name: "jobnetes"}},
 	}
-	var last point
+	var idle, last point
 	for _, tasks := range append([]int{0}, b.sizes(4000, 1000, 4000, 16000)...) {
 		if err := w.hold(ctx, "held", tasks, each); err != nil {
 			t.Fatal(err)
@@ -33,6 +33,11 @@ func measureMemory(t *testing.T, b *bench) {
 		b.add(work, fmt.Sprintf("memory with %s", label(float64(tasks))), "MiB", only(now), nil)
 		at := point{float64(tasks), now}
 		if tasks > 0 {
+			b.add(work, fmt.Sprintf("each of %s", label(at.x)), "KiB", only((at.y-idle.y)*1024/at.x), nil)
+		} else {
+			idle = at
+		}
+		if last.x > 0 {
 			b.add(work, fmt.Sprintf("each more, from %s to %s", label(last.x), label(at.x)), "KiB", only((at.y-last.y)*1024/(at.x-last.x)), nil)
 		}
 		p.curves[0].points = append(p.curves[0].points, at)
