@@ -11,7 +11,7 @@ import (
 
 // The bounds of a throttle, in requests under way at once.
 const (
-	firstLimit = 32
+	firstLimit = 16
 	leastLimit = 1
 	mostLimit  = 256
 )
