@@ -25,6 +25,9 @@ func (m *Manager) takeCancels(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-m.cancels:
+			if ctx.Err() != nil {
+				return
+			}
 			m.findCancelled(ctx)
 			idle(ctx, wakeRest)
 		}

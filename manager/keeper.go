@@ -109,6 +109,9 @@ func (m *Manager) keepQueued(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case e := <-m.keeper.queue:
+			if ctx.Err() != nil {
+				return
+			}
 			err := m.safely(ctx, slog.Uint64("task_id", e.taskID), func() error { return m.keepNew(context.WithoutCancel(ctx), e) })
 			if err != nil {
 				m.log.WarnContext(ctx, "the logs of a Job cannot be kept yet, trying again later", "job", e.job.Name, "task_id", e.taskID, "error", err)

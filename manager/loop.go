@@ -45,7 +45,9 @@ func loopOrWoken(ctx context.Context, r rhythm, pass func(context.Context), wake
 				return ctx.Err()
 			case <-time.After(left):
 			case <-wakes:
-				woken(ctx)
+				if ctx.Err() == nil { // select takes either, if it has ended as well
+					woken(ctx)
+				}
 			}
 		}
 		if ctx.Err() != nil {

@@ -58,8 +58,8 @@ func (m *Manager) takeTurns(ctx context.Context) {
 			return
 		case <-m.turns:
 		}
-		if m.database.Err() != nil {
-			continue // its return calls again
+		if ctx.Err() != nil || m.database.Err() != nil {
+			continue // the database's return calls again
 		}
 		m.giveSlots(ctx)
 		m.claimInTurn(ctx)
