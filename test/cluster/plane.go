@@ -117,6 +117,7 @@ func (p *plane) startEtcd(ctx context.Context) (err error) {
 		"--data-dir", p.path("etcd"),
 		"--listen-client-urls", "unix://"+p.path("etcd.sock"), "--advertise-client-urls", "http://localhost:2379",
 		"--listen-peer-urls", "unix://etcd-peer.sock", // relative to its working directory: etcd drops the path
+		"--quota-backend-bytes", "8589934592", // 100,000 pods, and what is kept of each until it is compacted
 		"--unsafe-no-fsync", "--log-level", "warn")
 	if err != nil {
 		return err
