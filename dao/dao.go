@@ -1,6 +1,6 @@
 // Package dao reads and writes the rows of jobnetes: one file per table. Each
 // exported method is one statement or one transaction, which calls of the same kind
-// may share (gathering); it returns ErrNotFound, ErrDuplicate or ErrConflict where
+// may share (package gather); it returns ErrNotFound, ErrDuplicate or ErrConflict where
 // that is what happened, whatever the database. It alone, with db, knows gorm.
 //
 // Who writes what: the manager that holds an execution's lease moves the
@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/jobnetes/jobnetes/dao/gather"
 )
 
 // The errors that callers tell apart. Every other error is the database's own.
@@ -42,8 +44,8 @@ type Store struct {
 	db   *gorm.DB
 	ping *gorm.DB // what Ping asks
 	// What is small, and comes at the same time, shares a transaction.
-	commits gathering[*commit]
-	marks   gathering[mark]
+	commits gather.Group[*commit]
+	marks   gather.Group[mark]
 }
 
 // New returns a Store on an open database whose schema is up to date.
@@ -54,8 +56,8 @@ func (s *Store) PingBy(ping *gorm.DB) *Store { return newStore(s.db, ping) }
 
 func newStore(db, ping *gorm.DB) *Store {
 	s := &Store{db: db, ping: ping}
-	s.commits.together, s.commits.alone = s.commitTogether, s.commitAlone
-	s.marks.together, s.marks.alone = s.markTogether, s.markAlone
+	s.commits.Together, s.commits.Alone, s.commits.Away = s.commitTogether, s.commitAlone, isAway
+	s.marks.Together, s.marks.Alone, s.marks.Away = s.markTogether, s.markAlone, isAway
 	return s
 }
 

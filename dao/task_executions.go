@@ -236,7 +236,7 @@ type mark struct {
 // longer in force, the task has ended, or the row says that it is another Job. Calls
 // that come at the same time may share a transaction.
 func (s *Store) MarkLaunched(ctx context.Context, l Lease, taskID uint64, uid string, now time.Time) error {
-	err := s.marks.do(ctx, mark{lease: l, taskID: taskID, uid: uid, at: micros(now)})
+	err := s.marks.Do(ctx, mark{lease: l, taskID: taskID, uid: uid, at: micros(now)})
 	return translate(err, "mark the Job of task %d as launched", taskID)
 }
 

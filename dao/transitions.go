@@ -38,7 +38,7 @@ type commit struct {
 // nothing: read them again. Small ones that come at the same time may share a
 // transaction, which is of no consequence for any of them.
 func (s *Store) Commit(ctx context.Context, l Lease, e *WorkflowExecution, ts []Transition, now time.Time) error {
-	do := s.commits.do
+	do := s.commits.Do
 	if len(ts) > smallCommit {
 		do = s.commitAlone
 	}

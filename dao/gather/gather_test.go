@@ -1,4 +1,4 @@
-package dao
+package gather
 
 import (
 	"context"
@@ -9,13 +9,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	mysqldriver "github.com/go-sql-driver/mysql"
 )
+
+var errAway = errors.New("away")
+
+func isAway(err error) bool { return errors.Is(err, errAway) }
 
 // What comes while a call is carried out is carried out together, and each call has
 // the answer that is its own.
-func TestGathering(t *testing.T) {
+func TestGroup(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
 	cases := map[string]struct {
@@ -27,8 +29,7 @@ func TestGathering(t *testing.T) {
 		"all at once":             {},
 		"one is left out":         {left: map[int]bool{1: true}, wantAlone: []string{"c"}},
 		"one is refused":          {err: refused, wantAlone: []string{"b", "c", "d"}},
-		"the database is away":    {err: ErrUnavailable, wantErrs: map[string]error{"b": ErrUnavailable, "c": ErrUnavailable, "d": ErrUnavailable}},
-		"one waits for a lock":    {err: translate(&mysqldriver.MySQLError{Number: mysqlLockWait}, "move"), wantAlone: []string{"b", "c", "d"}},
+		"the database is away":    {err: errAway, wantErrs: map[string]error{"b": errAway, "c": errAway, "d": errAway}},
 		"one is refused, for all": {err: refused, wantAlone: []string{"b", "c", "d"}, wantErrs: map[string]error{"d": refused}},
 	}
 	for name, tc := range cases {
@@ -39,12 +40,13 @@ func TestGathering(t *testing.T) {
 				var mu sync.Mutex
 				var alone []string
 				var together [][]string
-				g := &gathering[string]{
-					together: func(_ context.Context, calls []string) (map[int]bool, error) {
+				g := &Group[string]{
+					Away: isAway,
+					Together: func(_ context.Context, calls []string) (map[int]bool, error) {
 						together = append(together, calls)
 						return tc.left, tc.err
 					},
-					alone: func(_ context.Context, call string) error {
+					Alone: func(_ context.Context, call string) error {
 						if call == "a" {
 							<-first
 							return nil
@@ -58,7 +60,7 @@ func TestGathering(t *testing.T) {
 				errs := map[string]error{}
 				for _, call := range []string{"a", "b", "c", "d"} {
 					go func() {
-						err := g.do(t.Context(), call)
+						err := g.Do(t.Context(), call)
 						mu.Lock()
 						defer mu.Unlock()
 						errs[call] = err
@@ -88,13 +90,14 @@ func TestGathering(t *testing.T) {
 }
 
 // A caller whose time is up leaves; if it was to lead, others are none the worse.
-func TestGatheringWithoutTime(t *testing.T) {
+func TestGroupWithoutTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		first := make(chan struct{})
-		g := &gathering[string]{
-			together: func(ctx context.Context, _ []string) (map[int]bool, error) { return nil, ctx.Err() },
-			alone: func(ctx context.Context, call string) error {
+		g := &Group[string]{
+			Away:     isAway,
+			Together: func(ctx context.Context, _ []string) (map[int]bool, error) { return nil, ctx.Err() },
+			Alone: func(ctx context.Context, call string) error {
 				if call == "a" {
 					<-first
 				}
@@ -105,7 +108,7 @@ func TestGatheringWithoutTime(t *testing.T) {
 		gone, leave := context.WithCancel(t.Context())
 		short, expire := context.WithCancel(t.Context())
 		for i, ctx := range []context.Context{t.Context(), gone, short, t.Context()} {
-			go func() { errs[i] = g.do(ctx, string(rune('a'+i))) }()
+			go func() { errs[i] = g.Do(ctx, string(rune('a'+i))) }()
 			synctest.Wait()
 		}
 		leave()
@@ -125,30 +128,31 @@ func TestGatheringWithoutTime(t *testing.T) {
 }
 
 // What waits for a lock, say, holds up nobody for long.
-func TestGatheringGoesOn(t *testing.T) {
+func TestGroupGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		locked := make(chan struct{})
 		var together int
-		g := &gathering[string]{
-			together: func(_ context.Context, calls []string) (map[int]bool, error) {
+		g := &Group[string]{
+			Away: isAway,
+			Together: func(_ context.Context, calls []string) (map[int]bool, error) {
 				together += len(calls)
 				return nil, nil
 			},
-			alone: func(context.Context, string) error {
+			Alone: func(context.Context, string) error {
 				<-locked
 				return nil
 			},
 		}
 		var first, rest sync.WaitGroup
-		first.Go(func() { _ = g.do(t.Context(), "a") })
+		first.Go(func() { _ = g.Do(t.Context(), "a") })
 		synctest.Wait()
 		began := time.Now()
 		for _, call := range []string{"b", "c"} {
-			rest.Go(func() { _ = g.do(t.Context(), call) })
+			rest.Go(func() { _ = g.Do(t.Context(), call) })
 		}
 		rest.Wait()
-		if waited := time.Since(began); waited > gatherPatience || together != 2 {
+		if waited := time.Since(began); waited > patience || together != 2 {
 			t.Errorf("they wait for %s, and %d are carried out together", waited, together)
 		}
 		close(locked)
