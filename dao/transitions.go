@@ -20,6 +20,9 @@ type Transition struct {
 	// refer to. They may be new in this batch, before Task.
 	Parent, Prev    *TaskExecution
 	Reason, Message string
+	// Unbegun, with EventExecutionFailed, says that the execution had not begun, and so
+	// had no tasks to end, when this was decided.
+	Unbegun bool
 }
 
 // commit is a call of Commit.
@@ -121,11 +124,11 @@ func (c *commit) touches() []uint64 {
 	return ids
 }
 
-// from are the statuses that an execution may have before. An execution begins once: an
-// earlier commit under the same lease, whose answer was lost, may have been
-// carried out after the rows were read again.
+// from are the statuses that an execution may have before. An execution begins once, or
+// ends without: an earlier commit under the same lease, whose answer was lost, may have
+// been carried out after the rows were read again, and has started tasks.
 func (c *commit) from() []ExecutionStatus {
-	if slices.ContainsFunc(c.transitions, func(t Transition) bool { return t.Type == EventExecutionStarted }) {
+	if slices.ContainsFunc(c.transitions, func(t Transition) bool { return t.Type == EventExecutionStarted || t.Unbegun }) {
 		return []ExecutionStatus{ExecutionScheduled}
 	}
 	return openStatuses

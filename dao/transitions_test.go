@@ -152,20 +152,32 @@ func TestTaskCannotStartTwice(t *testing.T) {
 }
 
 // A commit whose answer was lost may be carried out after the rows were read again,
-// under the same lease: then the execution has begun, and does not once more.
+// under the same lease: then the execution has begun, and does not once more, nor does it
+// end as if it had no tasks.
 func TestAnExecutionBeginsOnce(t *testing.T) {
+	cases := map[string]Transition{
+		"begin":             {Type: EventExecutionStarted},
+		"end before it has": {Type: EventExecutionFailed, Unbegun: true},
+	}
 	onEach(t, func(t *testing.T, s bundle) {
-		l, e := s.claimed(t)
-		s.start(t, l, e)
-		later := now.Add(time.Minute)
-		e.StartedAt = &later
-		err := s.Commit(t.Context(), l, e, []Transition{{Type: EventExecutionStarted}}, later)
-		if !errors.Is(err, ErrConflict) {
-			t.Errorf("Commit: %v, want ErrConflict", err)
-		}
-		got, err := s.Execution(t.Context(), e.ID)
-		if err != nil || !got.StartedAt.Equal(now) {
-			t.Errorf("started at %v, %v; want %v", got.StartedAt, err, now)
+		for name, tc := range cases {
+			t.Run(name, func(t *testing.T) {
+				l, e := s.claimed(t)
+				s.start(t, l, e)
+				later := now.Add(time.Minute)
+				e.StartedAt = &later
+				if tc.Unbegun {
+					e.Status, e.ErrorMsg, e.EndedAt = ExecutionFailed, "Cancelled", &later
+				}
+				err := s.Commit(t.Context(), l, e, []Transition{tc}, later)
+				if !errors.Is(err, ErrConflict) {
+					t.Errorf("Commit: %v, want ErrConflict", err)
+				}
+				got, err := s.Execution(t.Context(), e.ID)
+				if err != nil || !got.StartedAt.Equal(now) || got.Status != ExecutionRunning {
+					t.Errorf("%s, started at %v, %v; want it to run since %v", got.Status, got.StartedAt, err, now)
+				}
+			})
 		}
 	})
 }

@@ -310,8 +310,12 @@ func TestCancel(t *testing.T) {
 			}
 			p.row.CancelRequestedAt, p.row.CancelRequestedBy, p.row.CancelReason = &p.now, &by, tc.reason
 			var got []string
-			for _, tr := range Cancel(p.row, p.rows, p.now) {
+			ts := Cancel(p.row, p.rows, p.now)
+			for _, tr := range ts {
 				got = append(got, fmt.Sprintf("%s %s: %s", tr.Type, tr.Reason, tr.Message))
+			}
+			if ts[len(ts)-1].Unbegun == tc.begun {
+				t.Errorf("the last one says that it had begun: %t", !tc.begun)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("transitions (-want +got):\n%s", diff)
