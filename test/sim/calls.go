@@ -38,7 +38,8 @@ type call struct {
 	// it may always be.
 	stale func() bool
 
-	execution uint64 // whose rows it writes as the holder; 0: none
+	execution uint64 // whose rows it writes as the holder; 0: none, or several
+	several   bool   // it writes what several leases allow
 	late      bool   // made while its process was stopped: it is sent once that goes on
 	applied   bool   // carried out, and the answer is under way
 	err       error

@@ -39,7 +39,7 @@ func (w *world) cancel() bool {
 
 // requestCancel is dao.RequestCancel, which jobapi calls for an operator.
 func (db *database) requestCancel(execution uint64, now time.Time) error {
-	return db.transaction(nil, func(t *tx) error {
+	return db.transaction(func(t *tx) error {
 		e := t.execution(execution)
 		if e.Status.Ended() {
 			return conflicting("cancel execution %d", execution)
@@ -93,10 +93,10 @@ func (w *world) checkCancel(t *tx, before, after *dao.WorkflowExecution) (events
 	case asked && after.Status.Ended():
 		w.violate("execution %d has ended as %s, and is still to be cancelled", after.ID, after.Status)
 	case asked && before.CancelRequestedAt == nil:
-		if t.lease != nil {
-			w.violate("%s cancels execution %d, and nobody wants that", t.lease.Owner, after.ID)
+		if l, held := t.leases[after.ID]; held {
+			w.violate("%s cancels execution %d, and nobody wants that", l.Owner, after.ID)
 		}
-		events = append(events, string(dao.EventCancelRequested))
+		events = append(events, eventName(dao.EventCancelRequested, after.ID, nil))
 	case !asked && before.CancelRequestedAt != nil && !after.Status.Ended():
 		w.violate("the request to cancel execution %d is lost", after.ID)
 	}

@@ -66,8 +66,8 @@ func (c *commit) write(t *tx) error {
 
 func (c *commit) writeExecution(t *tx) error {
 	row, e := t.execution(c.execution.ID), c.execution
-	begins := slices.ContainsFunc(c.transitions, func(tr dao.Transition) bool { return tr.Type == dao.EventExecutionStarted })
-	asDecided := row != nil && !row.Status.Ended() && (!begins || row.Status == dao.ExecutionScheduled)
+	unbegun := slices.ContainsFunc(c.transitions, func(tr dao.Transition) bool { return tr.Type == dao.EventExecutionStarted || tr.Unbegun })
+	asDecided := row != nil && !row.Status.Ended() && (!unbegun || row.Status == dao.ExecutionScheduled)
 	if row == nil || !t.db.unfenced && !holds(row, c.lease) || !t.db.unconditional && !asDecided {
 		return conflicting("move execution %d", c.lease.ExecutionID)
 	}

@@ -46,7 +46,7 @@ func newDatabase() *database {
 // tx is a transaction: rows as they are to be, and events to be added.
 type tx struct {
 	db         *database
-	lease      *dao.Lease // of whoever writes, if a manager does as an execution's holder
+	leases     map[uint64]dao.Lease // by execution, of those that a manager writes as their holder
 	executions map[uint64]*dao.WorkflowExecution
 	tasks      map[uint64]*dao.TaskExecution
 	indexes    map[indexKey]indexRow
@@ -54,10 +54,9 @@ type tx struct {
 	events     []dao.ExecutionEvent
 }
 
-// transaction runs fn, and commits what it wrote unless it returns an error. l is
-// the lease by which it is written, nil if it takes none.
-func (db *database) transaction(l *dao.Lease, fn func(t *tx) error) error {
-	t := &tx{db: db, lease: l, executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, indexes: map[indexKey]indexRow{}, lost: map[uint64]losses{}}
+// transaction runs fn, and commits what it wrote unless it returns an error.
+func (db *database) transaction(fn func(t *tx) error) error {
+	t := &tx{db: db, leases: map[uint64]dao.Lease{}, executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, indexes: map[indexKey]indexRow{}, lost: map[uint64]losses{}}
 	if err := fn(t); err != nil {
 		return err
 	}
@@ -88,6 +87,15 @@ func (db *database) transaction(l *dao.Lease, fn func(t *tx) error) error {
 		db.eventsOf[e.WorkflowExecutionID] = append(db.eventsOf[e.WorkflowExecutionID], e)
 	}
 	return nil
+}
+
+// by says that what is written of an execution is written by its lease.
+func (t *tx) by(l dao.Lease) { t.leases[l.ExecutionID] = l }
+
+// held says whether an execution is written by its lease.
+func (t *tx) held(execution uint64) bool {
+	_, held := t.leases[execution]
+	return held
 }
 
 // execution returns a row to read or to change and save; nil if there is none.

@@ -29,6 +29,8 @@ const (
 	refusedForGood
 	// conflict: the database says that a row has changed, which it has not.
 	conflict
+	// lockedRow: it is left out of those that share a transaction.
+	lockedRow
 
 	// What may happen at any time.
 
@@ -56,7 +58,7 @@ const (
 )
 
 var faultNames = [faultKinds]string{
-	"answer lost", "request late", "call refused", "write refused for good", "conflict",
+	"answer lost", "request late", "call refused", "write refused for good", "conflict", "row locked",
 	"manager killed", "manager stopped", "manager paused", "database away", "API server away", "watch cut",
 	"Job deleted by a stranger", "Job overruled", "name taken by a stranger", "record repeated", "record replaced", "cancelled by an operator", "manager woken",
 	"watch event lost", "watch event repeated", "watch events reordered",
@@ -69,6 +71,7 @@ var faultMeanings = [faultKinds]string{
 	"a call was not carried out, for a reason that passes: a deadlock or a lost connection of the database; 429, 500, a quota, a timeout or a lost connection of the API server",
 	"the database would never take a write, as one that is too large",
 	"the database said that a row had changed, which it had not",
+	"a write was left out of a transaction of several, since somebody had locked its row",
 	"as by kill -9; another one starts in its place", "as by SIGTERM; another one starts in its place",
 	"it stood still, mostly for longer than its lease, and went on",
 	"for some seconds nothing reached it", "for some seconds nothing reached it", "a watch died without a word",

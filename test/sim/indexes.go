@@ -130,7 +130,7 @@ func (t *tx) index(k indexKey) indexRow {
 
 // recordIndex is dao.RecordIndexOutput, which jobapi calls for a job.
 func (db *database) recordIndex(taskID uint64, index uint32, data string) error {
-	return db.transaction(nil, func(t *tx) error {
+	return db.transaction(func(t *tx) error {
 		row, k := t.task(taskID), indexKey{taskID, index}
 		if row == nil || row.Status != dao.TaskRunning || row.IndexesClosed {
 			return conflicting("record the output of index %d of task %d: its Job has ended", index, taskID)

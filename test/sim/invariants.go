@@ -15,16 +15,16 @@ import (
 
 // checkTransaction looks at what is about to be committed.
 func (w *world) checkTransaction(t *tx) {
-	if l := t.lease; l != nil {
-		if e := w.db.executions[l.ExecutionID]; !holds(e, *l) {
-			w.violate("%s writes execution %d with epoch %d, but epoch %d is in force", l.Owner, l.ExecutionID, l.Epoch, e.LeaseEpoch)
+	for _, id := range slices.Sorted(maps.Keys(t.leases)) {
+		if l, e := t.leases[id], w.db.executions[id]; !holds(e, l) {
+			w.violate("%s writes execution %d with epoch %d, but epoch %d is in force", l.Owner, id, l.Epoch, e.LeaseEpoch)
 		}
 	}
 	w.checkSlots(t)
 	var want []string
 	for _, id := range slices.Sorted(maps.Keys(t.executions)) {
 		want = append(want, w.checkExecution(t, w.db.executions[id], t.executions[id])...)
-		if len(t.events) > 0 && t.lease != nil {
+		if t.held(id) && slices.ContainsFunc(t.events, func(e dao.ExecutionEvent) bool { return e.WorkflowExecutionID == id }) {
 			w.lost[id] = 0 // it gets on: a request to cancel it is no step
 		}
 	}
@@ -33,7 +33,7 @@ func (w *world) checkTransaction(t *tx) {
 	}
 	var got []string
 	for _, e := range t.events {
-		got = append(got, eventName(e.Type, e.TaskExecutionID))
+		got = append(got, eventName(e.Type, e.WorkflowExecutionID, e.TaskExecutionID))
 	}
 	slices.Sort(want)
 	slices.Sort(got)
@@ -42,11 +42,11 @@ func (w *world) checkTransaction(t *tx) {
 	}
 }
 
-func eventName(t dao.EventType, task *uint64) string {
+func eventName(t dao.EventType, execution uint64, task *uint64) string {
 	if task == nil {
-		return string(t)
+		return fmt.Sprintf("%s of execution %d", t, execution)
 	}
-	return fmt.Sprintf("%s %d", t, *task)
+	return fmt.Sprintf("%s of task %d, execution %d", t, *task, execution)
 }
 
 // checkExecution returns the events that the change of a row asks for.
@@ -65,21 +65,35 @@ func (w *world) checkExecution(t *tx, before, after *dao.WorkflowExecution) (eve
 	if before.Status.Ended() || after.Status < before.Status {
 		w.violate("execution %d goes back from %s to %s", after.ID, before.Status, after.Status)
 	}
-	if t.lease == nil {
+	if !t.held(after.ID) {
 		w.violate("execution %d becomes %s without a lease", after.ID, after.Status)
 	}
-	started := slices.ContainsFunc(t.events, func(e dao.ExecutionEvent) bool { return e.Type == dao.EventExecutionStarted })
+	started := slices.ContainsFunc(t.events, func(e dao.ExecutionEvent) bool {
+		return e.WorkflowExecutionID == after.ID && e.Type == dao.EventExecutionStarted
+	})
 	// One that fails before it is decided on has never started.
 	if before.Status == dao.ExecutionScheduled && (started || after.Status != dao.ExecutionFailed) {
-		events = append(events, string(dao.EventExecutionStarted))
+		events = append(events, eventName(dao.EventExecutionStarted, after.ID, nil))
+	}
+	if after.Status.Ended() {
+		w.checkTasksEnded(t, after.ID)
 	}
 	switch after.Status {
 	case dao.ExecutionSuccess:
-		events = append(events, string(dao.EventExecutionSucceeded))
+		events = append(events, eventName(dao.EventExecutionSucceeded, after.ID, nil))
 	case dao.ExecutionFailed:
-		events = append(events, string(dao.EventExecutionFailed))
+		events = append(events, eventName(dao.EventExecutionFailed, after.ID, nil))
 	}
 	return events
+}
+
+// checkTasksEnded says whether no task of an execution that ends runs.
+func (w *world) checkTasksEnded(t *tx, execution uint64) {
+	for _, id := range t.siblings(execution) {
+		if row := t.task(id); !row.Status.Ended() {
+			w.violate("execution %d ends, and its task %d (%s) runs", execution, id, row.TaskName)
+		}
+	}
 }
 
 // checkHolder looks at who may write from now on, and counts holders that were
@@ -114,7 +128,7 @@ func (w *world) checkSuspect(id uint64) {
 // if the row is new.
 func (w *world) checkTask(t *tx, before, after *dao.TaskExecution) (events []string) {
 	if before == nil {
-		events = append(events, eventName(dao.EventTaskStarted, &after.ID))
+		events = append(events, eventName(dao.EventTaskStarted, after.WorkflowExecutionID, &after.ID))
 		before = &dao.TaskExecution{}
 	}
 	if before.JobUID != nil && (after.JobUID == nil || *after.JobUID != *before.JobUID) {
@@ -132,16 +146,16 @@ func (w *world) checkTask(t *tx, before, after *dao.TaskExecution) (events []str
 	if before.Status.Ended() {
 		w.violate("task %d goes back from %s to %s", after.ID, before.Status, after.Status)
 	}
-	if t.lease == nil {
+	if !t.held(after.WorkflowExecutionID) {
 		w.violate("task %d becomes %s without a lease", after.ID, after.Status)
 	}
 	if after.TaskType == string(schema.KubeJob) {
 		w.checkEnd(before, after)
 	}
 	if after.Status == dao.TaskSuccess {
-		return append(events, eventName(dao.EventTaskSucceeded, &after.ID))
+		return append(events, eventName(dao.EventTaskSucceeded, after.WorkflowExecutionID, &after.ID))
 	}
-	return append(events, eventName(dao.EventTaskFailed, &after.ID))
+	return append(events, eventName(dao.EventTaskFailed, after.WorkflowExecutionID, &after.ID))
 }
 
 // checkAdopted says whether the Job that a task takes as its own is its own.

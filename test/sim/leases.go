@@ -63,7 +63,7 @@ func (s *store) claimThese(ctx context.Context, by dao.Claimant, ids []uint64, d
 // take leases what is found.
 func (s *store) take(c *call, by dao.Claimant, until time.Time, find func() []uint64) ([]dao.Lease, error) {
 	return ask(s.p, c, func() (leases []dao.Lease, _ error) {
-		err := s.db().transaction(nil, func(t *tx) error {
+		err := s.db().transaction(func(t *tx) error {
 			for _, id := range find() {
 				e, at := t.execution(id), micros(until)
 				l := dao.Lease{ExecutionID: id, Owner: by.Owner, Until: at}
@@ -91,7 +91,7 @@ func (s *store) take(c *call, by dao.Claimant, until time.Time, find func() []ui
 
 func (s *store) Renew(ctx context.Context, owner string, until time.Time) ([]dao.Lease, error) {
 	return ask(s.p, s.write(ctx, "Renew"), func() (leases []dao.Lease, _ error) {
-		err := s.db().transaction(nil, func(t *tx) error {
+		err := s.db().transaction(func(t *tx) error {
 			for _, id := range s.db().ofOwner(owner) {
 				e, at, count := t.execution(id), micros(until), t.losses(id)
 				e.LeaseUntil, e.WakeAt = &at, fresh(&at)

@@ -42,6 +42,8 @@ const (
 	AnyPod
 	// NoClose lets indexes record while their outputs are read.
 	NoClose
+	// NoAlone takes what is left out of a transaction that is shared for written.
+	NoAlone
 )
 
 // weaken switches off what is the database's part.
@@ -51,7 +53,7 @@ func (m Mutation) weaken(db *database) {
 
 // wrap returns the store and the Jobs that a process's manager is given.
 func (m Mutation) wrap(p *process) (manager.Store, manager.Jobs) {
-	s, k := &store{p}, &jobs{p}
+	s, k := newStore(p), &jobs{p}
 	switch m {
 	case NoName:
 		return s, &namedAnew{jobs: k, names: map[string]string{}}
@@ -63,6 +65,9 @@ func (m Mutation) wrap(p *process) (manager.Store, manager.Jobs) {
 		return s, &hasty{jobs: k}
 	case NoGrantLock:
 		return &unlocked{store: s}, k
+	case NoAlone:
+		s.trusting = true
+		return s, k
 	default:
 		return s, k
 	}

@@ -40,6 +40,8 @@ type Result struct {
 	Settling int
 	// Faults counts, by kind, the faults that happened.
 	Faults map[string]int
+	// Shared counts, by kind, the transactions that several calls have shared.
+	Shared map[string]int
 	// Trace has a line for each step but routine ones, if Schedule.Verbose.
 	Trace []string
 
@@ -92,7 +94,7 @@ func run(t *testing.T, s Schedule, want []ending) (r Result) {
 func (w *world) result() Result {
 	return Result{
 		Violation: w.violation, Hash: w.trace.hash.Sum64(), Steps: w.steps, Seconds: w.seconds(), Settling: w.settling(),
-		Faults: w.faults.counts(), Trace: w.trace.lines, faults: w.faults.n, executions: w.load.size, ends: w.ends(),
+		Faults: w.faults.counts(), Shared: w.shared, Trace: w.trace.lines, faults: w.faults.n, executions: w.load.size, ends: w.ends(),
 	}
 }
 

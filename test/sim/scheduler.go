@@ -49,6 +49,7 @@ type option func()
 
 // advance does one of the things that can happen, or lets time pass.
 func (w *world) advance(calls []*call) {
+	calls, kept := w.keepWaiting(calls)
 	options := w.callOptions(calls)
 	for _, p := range w.alive() {
 		options = append(options, w.watchOptions(p)...)
@@ -70,6 +71,9 @@ func (w *world) advance(calls []*call) {
 				o.carryOut()
 			})
 		}
+	}
+	if len(options) == 0 && len(kept) > 0 {
+		options = w.callOptions(kept)
 	}
 	if len(options) == 0 || !w.calm && w.rng.Float64() < w.haste {
 		w.pass()
@@ -98,6 +102,19 @@ func (w *world) callOptions(calls []*call) []option {
 		options = append(options, func() { w.handle(c) })
 	}
 	return options
+}
+
+// keepWaiting has holders' writes wait, if the schedule crowds, until there is nothing
+// else to be done: others come meanwhile, and the next write has them all.
+func (w *world) keepWaiting(calls []*call) (now, kept []*call) {
+	for _, c := range calls {
+		if w.crowds && (c.execution != 0 || c.several) {
+			kept = append(kept, c)
+		} else {
+			now = append(now, c)
+		}
+	}
+	return now, kept
 }
 
 // handle carries out a call and answers it, unless a fault gets between.
@@ -139,10 +156,12 @@ func (w *world) interfere(c *call) bool {
 	case w.faults.happens(lateRequest, 1):
 		w.later(c)
 		w.end(c, errLost(c.side, errConnection), "is under way, the answer lost")
+	case c.several && w.faults.happens(refusedForGood, 0.1): // one of them is, which goes on alone
+		w.end(c, refused("a constraint"), "is refused")
 	case c.side == toDatabase && c.execution != 0 && w.faults.happens(refusedForGood, 0.1):
 		w.touched[c.execution] = true
 		w.end(c, refused("a constraint"), "is refused for good")
-	case c.side == toDatabase && c.execution != 0 && w.faults.happens(conflict, 1):
+	case c.side == toDatabase && (c.execution != 0 || c.several) && w.faults.happens(conflict, 1):
 		w.end(c, conflicting("nothing"), "is told of a conflict")
 	default:
 		return false

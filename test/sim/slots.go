@@ -97,7 +97,7 @@ func (s *store) GrantSlots(ctx context.Context, l dao.JobLimits, now time.Time) 
 
 // grant gives so many slots to those whose turn it is.
 func (db *database) grant(l dao.JobLimits, free int, now time.Time) (n int, _ error) {
-	err := db.transaction(nil, func(t *tx) error {
+	err := db.transaction(func(t *tx) error {
 		for _, row := range db.inTurn(l.Namespace, waits) {
 			if n == free {
 				break
@@ -209,7 +209,7 @@ func (w *world) checkSlots(t *tx) {
 		if before != nil && before.Slot != nil && (after.Slot == nil || *after.Slot < *before.Slot) {
 			w.violate("task %d loses its slot, or its place among those that wait", id)
 		}
-		if before != nil && waits(before) && granted(after) && t.lease == nil {
+		if before != nil && waits(before) && granted(after) && !t.held(after.WorkflowExecutionID) {
 			given++
 			if last == nil || place(after, last) > 0 {
 				last = after

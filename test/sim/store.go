@@ -8,11 +8,25 @@ import (
 	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/dao/gather"
 )
 
 // store is the database as one process reaches it: what *dao.Store is to a
 // manager.
-type store struct{ p *process }
+type store struct {
+	p       *process
+	commits gather.Group[commitCall]
+	marks   gather.Group[mark]
+	// trusting: see NoAlone.
+	trusting bool
+}
+
+func newStore(p *process) *store {
+	s := &store{p: p}
+	s.commits.Together, s.commits.Alone, s.commits.Away = s.commitTogether, s.commitAlone, isAway
+	s.marks.Together, s.marks.Alone, s.marks.Away = s.markTogether, s.markAlone, isAway
+	return s
+}
 
 func (s *store) read(ctx context.Context, format string, args ...any) *call {
 	return &call{ctx: ctx, side: toDatabase, key: fmt.Sprintf(format, args...)}
@@ -38,9 +52,16 @@ func (s *store) Ping(ctx context.Context) error {
 	return err
 }
 
-// change is a call that writes in one transaction.
+// change is a call that writes in one transaction, by a lease if it takes one.
 func (s *store) change(c *call, l *dao.Lease, fn func(t *tx) error) error {
-	_, err := ask(s.p, c, func() (struct{}, error) { return struct{}{}, s.db().transaction(l, fn) })
+	_, err := ask(s.p, c, func() (struct{}, error) {
+		return struct{}{}, s.db().transaction(func(t *tx) error {
+			if l != nil {
+				t.by(*l)
+			}
+			return fn(t)
+		})
+	})
 	return err
 }
 
@@ -58,7 +79,8 @@ func (s *store) Execution(ctx context.Context, id uint64) (dao.WorkflowExecution
 // not change in a schedule.
 func (s *store) PinVersion(ctx context.Context, l dao.Lease, now time.Time) (dao.WorkflowVersion, error) {
 	return ask(s.p, s.hold(ctx, l.ExecutionID, "PinVersion %d", l.ExecutionID), func() (v dao.WorkflowVersion, _ error) {
-		err := s.db().transaction(&l, func(t *tx) error {
+		err := s.db().transaction(func(t *tx) error {
+			t.by(l)
 			e := t.execution(l.ExecutionID)
 			v = s.db().versions[e.WorkflowID] // the only one has the workflow's id
 			if !s.db().unfenced && !holds(e, l) || e.WorkflowVersionID != nil {
@@ -95,28 +117,6 @@ func (s *store) RecordedOutputs(ctx context.Context, taskIDs []uint64) (map[uint
 		}
 		return recorded, nil
 	})
-}
-
-func (s *store) MarkLaunched(ctx context.Context, l dao.Lease, taskID uint64, uid string, now time.Time) error {
-	return s.change(s.hold(ctx, l.ExecutionID, "MarkLaunched %d", taskID), &l, func(t *tx) error {
-		row, db := t.task(taskID), s.db()
-		fenced := !db.unfenced && !holds(t.execution(l.ExecutionID), l)
-		changed := !db.unconditional && row != nil && (row.Status != dao.TaskRunning || row.JobUID != nil && *row.JobUID != uid)
-		if row == nil || fenced || changed {
-			return conflicting("mark the Job of task %d as launched", taskID)
-		}
-		row.JobUID, row.UpdatedAt = &uid, micros(now)
-		return t.saveTask(row)
-	})
-}
-
-func (s *store) Commit(ctx context.Context, l dao.Lease, e *dao.WorkflowExecution, ts []dao.Transition, now time.Time) error {
-	c := newCommit(l, e, ts, now)
-	err := s.change(s.hold(ctx, e.ID, "Commit %d", e.ID), &l, c.write)
-	if err == nil {
-		c.giveBack()
-	}
-	return err
 }
 
 func (s *store) EndedTasks(ctx context.Context, taskIDs []uint64) (map[uint64]dao.EndedTask, error) {
@@ -175,7 +175,7 @@ func (s *store) TasksWithLogs(ctx context.Context, taskIDs []uint64) (map[uint64
 
 // record is dao.RecordOutput, which jobapi calls for a job.
 func (db *database) record(taskID uint64, data string, now time.Time) error {
-	return db.transaction(nil, func(t *tx) error {
+	return db.transaction(func(t *tx) error {
 		row := t.task(taskID)
 		if row == nil || row.Status != dao.TaskRunning {
 			return conflicting("record the output of task %d: it has ended", taskID)

@@ -44,13 +44,16 @@ type workload struct {
 }
 
 const (
-	maxExecutions = 3
+	maxExecutions = 7
 	workflowName  = "w" // of all: it is their ids that tell their Jobs apart
 )
 
 func newWorkload(seed uint64) *workload {
 	rng := stream(seed, "workload")
-	l := &workload{seed: seed, size: 1 + rng.IntN(maxExecutions)}
+	l := &workload{seed: seed, size: 1 + rng.IntN(3)}
+	if crowds(seed) {
+		l.size += maxExecutions - 3
+	}
 	priorities := stream(seed, "priorities")
 	for range l.size {
 		l.priorities = append(l.priorities, int32(priorities.IntN(3)-1))
@@ -61,6 +64,9 @@ func newWorkload(seed uint64) *workload {
 	}
 	return l
 }
+
+// crowds says whether a schedule has many executions, whose holders' writes come together.
+func crowds(seed uint64) bool { return stream(seed, "crowds").IntN(4) == 0 }
 
 // plan returns what the Job of a task does.
 func (l *workload) plan(a attempt) plan {

@@ -42,12 +42,14 @@ type world struct {
 	retention time.Duration
 	logs      int     // KeptLogBytes
 	haste     float64 // the chance that time passes though something could happen
+	crowds    bool    // holders' writes wait, so that others come together meanwhile
 	dbBack    time.Time
 	apiBack   time.Time
 	calmAt    time.Time // when the faults cease
 	calm      bool
 	touched   map[uint64]bool // executions with trouble that does not pass
 	lost      map[uint64]int  // how many holders executions have lost since they last got on
+	shared    map[string]int  // how many transactions several calls have shared, by their kind
 	steps     int
 	violation string
 
@@ -72,6 +74,7 @@ func newWorld(s Schedule, want []ending) *world {
 	w := &world{
 		schedule: s, want: want, rng: rng, faults: newFaults(s), trace: newTrace(s.Verbose), load: newWorkload(s.Seed), db: newDatabase(),
 		clock: began, touched: map[uint64]bool{}, lost: map[uint64]int{},
+		shared: map[string]int{}, crowds: crowds(s.Seed),
 	}
 	w.cluster = newCluster(w)
 	w.limits = newLimits(s.Seed)
