@@ -8,7 +8,7 @@ import (
 
 const (
 	// maxSettling is how long an execution may take, in seconds, once the faults
-	// have ceased; twice that if Jobs run one after the other by a limit.
+	// have ceased; more if Jobs run one after the other by a limit.
 	maxSettling = 180
 	// maxSteps ends a schedule that goes round in circles without time passing.
 	maxSteps = 50_000
@@ -24,7 +24,7 @@ func (w *world) step() {
 	w.checkCancelling()
 	calls := w.waiting()
 	switch {
-	case w.settling() > maxSettling*min(1+w.limits.most(), 2), w.steps > maxSteps:
+	case w.settling() > w.maxSettling(), w.steps > maxSteps:
 		w.violate("%d s and %d steps after the faults ceased, there is no end: %s", w.settling(), w.steps, w.unfinished())
 	case w.restore():
 	case w.poison(calls):
@@ -33,6 +33,14 @@ func (w *world) step() {
 	default:
 		w.advance(calls)
 	}
+}
+
+// maxSettling is how long all executions may take together.
+func (w *world) maxSettling() int {
+	if w.limits.most() == 0 {
+		return maxSettling
+	}
+	return maxSettling * max(2, w.load.size/2)
 }
 
 // over says whether all has been done that is to be done.
