@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // side is what a call is made to.
@@ -18,7 +19,7 @@ const (
 	toCache // the process's own memory: never fails
 )
 
-// call is a request of a manager that waits for the scheduler.
+// call is a request of a manager, or of a jobapi, that waits for the scheduler.
 type call struct {
 	process *process
 	// key names the call: who, from where, what, on what. Those that wait are put
@@ -38,15 +39,16 @@ type call struct {
 	// it may always be.
 	stale func() bool
 
-	execution uint64 // whose rows it writes as the holder; 0: none, or several
-	several   bool   // it writes what several leases allow
-	late      bool   // made while its process was stopped: it is sent once that goes on
-	applied   bool   // carried out, and the answer is under way
+	execution uint64    // whose rows it writes as the holder; 0: none, or several
+	together  int       // how many calls of managers or clients it writes in one transaction
+	due       time.Time // not before is it carried out, if it writes together
+	late      bool      // made while its process was stopped: it is sent once that goes on
+	applied   bool      // carried out, and the answer is under way
 	err       error
 	done      chan struct{}
 }
 
-var errKilled = errors.New("this manager was killed")
+var errKilled = errors.New("this process was killed")
 
 // ask makes a call and waits for its answer.
 func ask[T any](p *process, c *call, carryOut func() (T, error)) (T, error) {
@@ -102,19 +104,23 @@ func (w *world) waiting() []*call {
 	return slices.Clone(w.pending)
 }
 
-// caller names the manager's method that makes the call: two goroutines of a
-// manager may ask the same, for different ends. Heartbeats go by who has them made.
+// callers are whose methods make calls.
+var callers = []string{"/manager.(*Manager).", "/jobapi.(*Server)."}
+
+// caller names the manager's or jobapi's method that makes the call: two goroutines of
+// one may ask the same, for different ends. Heartbeats go by who has them made.
 func caller() string {
-	const method = "/manager.(*Manager)."
 	var pcs [24]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
 	for {
 		f, more := frames.Next()
-		if _, name, ok := strings.Cut(f.Function, method); ok {
-			name, _, _ = strings.Cut(name, ".")
-			name, _, _ = strings.Cut(name, "-") // of a loop over a function
-			if name != "heartbeat" {
-				return name
+		for _, of := range callers {
+			if _, name, ok := strings.Cut(f.Function, of); ok {
+				name, _, _ = strings.Cut(name, ".")
+				name, _, _ = strings.Cut(name, "-") // of a loop over a function
+				if name != "heartbeat" {
+					return name
+				}
 			}
 		}
 		if !more {

@@ -21,7 +21,9 @@ const maxCancelling = 40
 func (w *world) cancel() bool {
 	var all []*dao.WorkflowExecution
 	for _, id := range w.executionIDs() {
-		all = append(all, w.db.executions[id])
+		if e := w.db.executions[id]; e != nil {
+			all = append(all, e)
+		}
 	}
 	e := pick(w, all, func(e *dao.WorkflowExecution) bool { return !e.Status.Ended() })
 	if e == nil {
@@ -110,7 +112,7 @@ func (w *world) checkCancelling() {
 		return
 	}
 	for _, id := range w.executionIDs() {
-		if e := w.db.executions[id]; e.CancelRequestedAt != nil {
+		if e := w.db.executions[id]; e != nil && e.CancelRequestedAt != nil {
 			w.violate("%d s after the faults ceased, execution %d is %s, and has not been cancelled", w.settling(), id, e.Status)
 		}
 	}

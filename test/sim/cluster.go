@@ -49,6 +49,7 @@ type job struct {
 	phase   phase
 	next    time.Time // not before does the next phase come
 	pods    []corev1.Pod
+	record  *errand // of the output that it recorded last, or is recording
 }
 
 func newCluster(w *world) *cluster {
@@ -120,6 +121,9 @@ func watched(obj *batchv1.Job) bool {
 // remove takes a Job away, and its pods with it.
 func (c *cluster) remove(j *job) {
 	j.phase, j.pods = gone, nil
+	if j.record != nil {
+		j.record.leave()
+	}
 	delete(c.jobs, j.obj.Name)
 	j.obj = j.obj.DeepCopy()
 	c.changed(j)

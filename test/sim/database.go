@@ -23,9 +23,10 @@ type database struct {
 	lost       map[uint64]losses // by execution
 	managers   map[string]dao.Manager
 	lastTask   uint64
+	recorded   map[recordKey][]string // all that was ever recorded
 
 	// The safeguards that a mutation may switch off.
-	unfenced, unconditional, sameEpoch, unclosed bool
+	unfenced, unconditional, sameEpoch, unclosed, unlooked bool
 	// committed is told of each transaction that is about to be committed.
 	committed func(t *tx)
 }
@@ -39,7 +40,7 @@ func newDatabase() *database {
 	return &database{
 		executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, tasksOf: map[uint64][]uint64{},
 		eventsOf: map[uint64][]dao.ExecutionEvent{}, versions: map[uint64]dao.WorkflowVersion{}, logs: map[logKey]dao.TaskLog{}, indexes: map[indexKey]indexRow{}, names: map[string]uint64{},
-		lost: map[uint64]losses{}, managers: map[string]dao.Manager{},
+		lost: map[uint64]losses{}, managers: map[string]dao.Manager{}, recorded: map[recordKey][]string{},
 	}
 }
 
@@ -51,12 +52,13 @@ type tx struct {
 	tasks      map[uint64]*dao.TaskExecution
 	indexes    map[indexKey]indexRow
 	lost       map[uint64]losses
+	recorded   map[recordKey]string
 	events     []dao.ExecutionEvent
 }
 
 // transaction runs fn, and commits what it wrote unless it returns an error.
 func (db *database) transaction(fn func(t *tx) error) error {
-	t := &tx{db: db, leases: map[uint64]dao.Lease{}, executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, indexes: map[indexKey]indexRow{}, lost: map[uint64]losses{}}
+	t := &tx{db: db, leases: map[uint64]dao.Lease{}, executions: map[uint64]*dao.WorkflowExecution{}, tasks: map[uint64]*dao.TaskExecution{}, indexes: map[indexKey]indexRow{}, lost: map[uint64]losses{}, recorded: map[recordKey]string{}}
 	if err := fn(t); err != nil {
 		return err
 	}
@@ -69,6 +71,9 @@ func (db *database) transaction(fn func(t *tx) error) error {
 	}
 	for k, row := range t.indexes {
 		db.indexes[k] = row
+	}
+	for k, data := range t.recorded {
+		db.recorded[k] = append(db.recorded[k], data)
 	}
 	for id, count := range t.lost {
 		db.lost[id] = count
@@ -255,7 +260,7 @@ func copyExecution(e *dao.WorkflowExecution) *dao.WorkflowExecution {
 		return nil
 	}
 	c := *e
-	c.WorkflowVersionID, c.LeaseOwner = fresh(e.WorkflowVersionID), fresh(e.LeaseOwner)
+	c.WorkflowVersionID, c.LeaseOwner, c.RequestID = fresh(e.WorkflowVersionID), fresh(e.LeaseOwner), fresh(e.RequestID)
 	c.CancelRequestedAt, c.CancelRequestedBy, c.CancelReason = fresh(e.CancelRequestedAt), fresh(e.CancelRequestedBy), fresh(e.CancelReason)
 	c.StartedAt, c.EndedAt, c.LeaseUntil, c.WakeAt = fresh(e.StartedAt), fresh(e.EndedAt), fresh(e.LeaseUntil), fresh(e.WakeAt)
 	return &c

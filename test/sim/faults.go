@@ -29,7 +29,10 @@ const (
 	refusedForGood
 	// conflict: the database says that a row has changed, which it has not.
 	conflict
-	// lockedRow: it is left out of those that share a transaction.
+	// refusedTogether: the database refuses a write of several calls, each of which it
+	// will take.
+	refusedTogether
+	// lockedRow: somebody has locked a row that would be written with others.
 	lockedRow
 
 	// What may happen at any time.
@@ -47,6 +50,9 @@ const (
 	otherRecord // the same with another output
 	cancelled   // an operator cancels an execution
 	woken       // a manager is told of starts or cancels, whether there are any or not
+	endedAPI    // a jobapi is killed, or ends, and another one is started in its place some time later
+	calledAgain // a client calls again before it was answered
+	reusedID    // a client sends the request_id of another start
 
 	// What may happen to an event of a watch.
 
@@ -54,14 +60,18 @@ const (
 	repeatedEvent
 	reorderedEvents
 
+	// lostWakeUp: a manager is not told of a start.
+	lostWakeUp
+
 	faultKinds
 )
 
 var faultNames = [faultKinds]string{
-	"answer lost", "request late", "call refused", "write refused for good", "conflict", "row locked",
+	"answer lost", "request late", "call refused", "write refused for good", "conflict", "batch refused", "row locked",
 	"manager killed", "manager stopped", "manager paused", "database away", "API server away", "watch cut",
 	"Job deleted by a stranger", "Job overruled", "name taken by a stranger", "record repeated", "record replaced", "cancelled by an operator", "manager woken",
-	"watch event lost", "watch event repeated", "watch events reordered",
+	"jobapi ended", "called again", "request_id reused",
+	"watch event lost", "watch event repeated", "watch events reordered", "wake-up lost",
 }
 
 // faultMeanings say what each is, for who reads how often it happened.
@@ -71,7 +81,7 @@ var faultMeanings = [faultKinds]string{
 	"a call was not carried out, for a reason that passes: a deadlock or a lost connection of the database; 429, 500, a quota, a timeout or a lost connection of the API server",
 	"the database would never take a write, as one that is too large",
 	"the database said that a row had changed, which it had not",
-	"a write was left out of a transaction of several, since somebody had locked its row",
+	"the database refused a transaction that several shared, and took each alone", "a write was left out of a transaction that several shared, as somebody had locked a row",
 	"as by kill -9; another one starts in its place", "as by SIGTERM; another one starts in its place",
 	"it stood still, mostly for longer than its lease, and went on",
 	"for some seconds nothing reached it", "for some seconds nothing reached it", "a watch died without a word",
@@ -79,7 +89,10 @@ var faultMeanings = [faultKinds]string{
 	"he made a Job under the name of a task's", "a job sent its output again, perhaps after its end", "a job sent another output, perhaps after its end",
 	"he asked for an execution to be cancelled",
 	"it was told of starts or cancels, whether there were any or not",
+	"it was killed, or told to stop and waited for no call; another one starts in its place", "a client sent a call again while it was under way, perhaps to another jobapi",
+	"a client sent another start under the request_id of one",
 	"a manager did not learn of a change of a Job or pod", "it learned of one twice", "it learned of two in the wrong order",
+	"a manager was not told of a start",
 }
 
 func (f fault) String() string { return faultNames[f] }

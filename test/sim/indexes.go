@@ -56,20 +56,24 @@ func (c *cluster) createPods(j *job) {
 	}
 }
 
-// endIndex ends the pod of the next index. It says whether others are left.
+// endIndex ends the pod of the next index, once that has recorded its output. It says
+// whether something is left to be done.
 func (c *cluster) endIndex(j *job) bool {
 	index := slices.IndexFunc(j.pods, func(p corev1.Pod) bool {
 		return p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed
 	})
+	fail := j.plan.kind == fails && index == 1
+	if !fail && j.plan.recordsIndex(index) && (j.record == nil || j.record.index != index) {
+		c.beginRecord(j, index, j.plan.indexOutput(index))
+		return true
+	}
 	end := &corev1.ContainerStateTerminated{Reason: "Completed", FinishedAt: metav1.NewTime(c.w.now())}
-	s, task := &j.pods[index].Status, idOf(j.obj, kube.LabelTaskID)
+	s := &j.pods[index].Status
 	s.Phase = corev1.PodSucceeded
 	switch output := j.plan.indexOutput(index); {
-	case j.plan.kind == fails && index == 1:
+	case fail:
 		s.Phase, end.Reason, end.ExitCode = corev1.PodFailed, "Error", 1
-	case j.plan.recordsIndex(index):
-		_ = c.w.db.recordIndex(task, uint32(index), output) // see advance
-	case output != nothing:
+	case output != nothing && !j.plan.recordsIndex(index):
 		end.Message = output
 	}
 	s.ContainerStatuses[0].State = corev1.ContainerState{Terminated: end}
@@ -132,10 +136,14 @@ func (t *tx) index(k indexKey) indexRow {
 func (db *database) recordIndex(taskID uint64, index uint32, data string) error {
 	return db.transaction(func(t *tx) error {
 		row, k := t.task(taskID), indexKey{taskID, index}
-		if row == nil || row.Status != dao.TaskRunning || row.IndexesClosed {
+		if row == nil {
+			return noTask(taskID)
+		}
+		if row.Status != dao.TaskRunning || row.IndexesClosed {
 			return conflicting("record the output of index %d of task %d: its Job has ended", index, taskID)
 		}
 		t.indexes[k] = indexRow{output: data, recorded: true, succeeded: t.index(k).succeeded}
+		t.recorded[recordKey{taskID, int(index)}] = data
 		return nil
 	})
 }

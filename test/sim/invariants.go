@@ -23,6 +23,10 @@ func (w *world) checkTransaction(t *tx) {
 	w.checkSlots(t)
 	var want []string
 	for _, id := range slices.Sorted(maps.Keys(t.executions)) {
+		if w.db.executions[id] == nil {
+			want = append(want, w.checkStarted(t, t.executions[id])...)
+			continue
+		}
 		want = append(want, w.checkExecution(t, w.db.executions[id], t.executions[id])...)
 		if t.held(id) && slices.ContainsFunc(t.events, func(e dao.ExecutionEvent) bool { return e.WorkflowExecutionID == id }) {
 			w.lost[id] = 0 // it gets on: a request to cancel it is no step
@@ -262,7 +266,10 @@ func (w *world) checkDeleted(j *job, owner string) {
 func (w *world) unfinished() string {
 	var open []string
 	for _, id := range w.executionIDs() {
-		if e := w.db.executions[id]; !e.Status.Ended() {
+		switch e := w.db.executions[id]; {
+		case e == nil:
+			open = append(open, fmt.Sprintf("execution %d has not been started", id))
+		case !e.Status.Ended():
 			open = append(open, fmt.Sprintf("execution %d is %s", id, e.Status))
 		}
 	}
@@ -273,6 +280,9 @@ func (w *world) unfinished() string {
 		if t := w.db.tasks[idOf(j.obj, kube.LabelTaskID)]; j.phase < finished || j.phase != gone && t != nil && t.ErrorReason == dao.Cancelled {
 			open = append(open, fmt.Sprintf("the Job %s is %s, and its task is over", j.obj.Name, j.phase))
 		}
+	}
+	for _, e := range w.errands {
+		open = append(open, e.key+" waits for its answer")
 	}
 	return strings.Join(open, "; ")
 }

@@ -7,8 +7,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
 // phase is how far a Job has come.
@@ -18,7 +16,7 @@ const (
 	created   phase = iota
 	scheduled       // it has a pod, which does not run yet
 	running
-	recorded    // its output, if it records one
+	recording   // its output, if it records one: it waits for jobapi's answer
 	exited      // its pod has ended
 	conditioned // the Job is about to end
 	finished
@@ -26,7 +24,7 @@ const (
 )
 
 func (p phase) String() string {
-	return [...]string{"created", "scheduled", "running", "recorded", "exited", "about to end", "finished", "gone"}[p]
+	return [...]string{"created", "scheduled", "running", "recording", "exited", "about to end", "finished", "gone"}[p]
 }
 
 // ready says whether the Job controller or the kubelet has something to do.
@@ -34,7 +32,7 @@ func (j *job) ready(now time.Time) bool {
 	if j.obj.DeletionTimestamp != nil {
 		return j.phase != gone
 	}
-	waits := j.plan.kind == stuck && j.phase == running
+	waits := j.plan.kind == stuck && j.phase == running || j.record != nil && !j.record.over
 	return j.phase < finished && !waits && !j.next.After(now)
 }
 
@@ -55,13 +53,11 @@ func (c *cluster) advance(j *job) {
 		})
 	case running:
 		c.runPod(j)
-	case recorded:
+	case recording:
 		if j.plan.kind == fails || !j.plan.records || j.foreign || j.isIndexed() {
 			break
 		}
-		// A job waits for jobapi's answer. If its task has ended, it was deleted or
-		// given up before.
-		_ = c.w.db.record(idOf(j.obj, kube.LabelTaskID), j.plan.output, c.w.now())
+		c.beginRecord(j, whole, j.plan.output)
 	case exited:
 		switch {
 		case !j.isIndexed():

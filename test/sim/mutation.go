@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/jobapi"
 	"github.com/jobnetes/jobnetes/manager"
 	"github.com/jobnetes/jobnetes/manager/kube"
 )
@@ -44,11 +46,17 @@ const (
 	NoClose
 	// NoAlone takes what is left out of a transaction that is shared for written.
 	NoAlone
+	// NoLook starts executions without looking what their requests have started before.
+	NoLook
+	// WrongOrder gives the clients whose starts were written together each other's ids.
+	WrongOrder
+	// Trust takes outputs for recorded when the answer is lost.
+	Trust
 )
 
 // weaken switches off what is the database's part.
 func (m Mutation) weaken(db *database) {
-	db.unfenced, db.unconditional, db.sameEpoch, db.unclosed = m == NoFence, m == NoCondition, m == NoEpoch, m == NoClose
+	db.unfenced, db.unconditional, db.sameEpoch, db.unclosed, db.unlooked = m == NoFence, m == NoCondition, m == NoEpoch, m == NoClose, m == NoLook
 }
 
 // wrap returns the store and the Jobs that a process's manager is given.
@@ -70,6 +78,18 @@ func (m Mutation) wrap(p *process) (manager.Store, manager.Jobs) {
 		return s, k
 	default:
 		return s, k
+	}
+}
+
+// wrapAPI returns the store that a jobapi is given.
+func (m Mutation) wrapAPI(s *apiStore) jobapi.Store {
+	switch m {
+	case WrongOrder:
+		return &misled{s}
+	case Trust:
+		return &trustful{s}
+	default:
+		return s
 	}
 }
 
@@ -160,4 +180,27 @@ func (c *commit) rehearse(t *tx) error {
 		return err
 	}
 	return errRehearsal
+}
+
+// misled gives the answers of a transaction in another order.
+type misled struct{ *apiStore }
+
+func (s *misled) CreateExecutions(ctx context.Context, ns []dao.NewExecution, now time.Time) ([]dao.Start, error) {
+	starts, err := s.apiStore.CreateExecutions(ctx, ns, now)
+	slices.Reverse(starts)
+	return starts, err
+}
+
+// trustful takes outputs for recorded when nobody knows whether they are.
+type trustful struct{ *apiStore }
+
+func (s *trustful) RecordOutputs(ctx context.Context, outputs []dao.TaskOutput, now time.Time) ([]bool, error) {
+	recorded, err := s.apiStore.RecordOutputs(ctx, outputs, now)
+	if errors.Is(err, dao.ErrUnavailable) {
+		recorded, err = make([]bool, len(outputs)), nil
+		for i := range recorded {
+			recorded[i] = true
+		}
+	}
+	return recorded, err
 }

@@ -40,8 +40,8 @@ type Result struct {
 	Settling int
 	// Faults counts, by kind, the faults that happened.
 	Faults map[string]int
-	// Shared counts, by kind, the transactions that several calls have shared.
-	Shared map[string]int
+	// Together counts, by kind, the transactions that several calls have shared.
+	Together map[string]int
 	// Trace has a line for each step but routine ones, if Schedule.Verbose.
 	Trace []string
 
@@ -71,6 +71,9 @@ func run(t *testing.T, s Schedule, want []ending) (r Result) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(s, want)
+		for i := range w.apis {
+			w.startAPI(i)
+		}
 		for i := range w.slots {
 			w.start(i)
 		}
@@ -81,10 +84,18 @@ func run(t *testing.T, s Schedule, want []ending) (r Result) {
 		for _, p := range w.alive() {
 			w.kill(p)
 		}
+		for _, a := range w.apisAlive() {
+			w.kill(a.process)
+		}
 		synctest.Wait()
 		for _, p := range w.processes {
 			if !p.hasExited() {
 				t.Fatalf("seed %d: manager %s did not end after it was killed", s.Seed, p.owner)
+			}
+		}
+		for _, a := range w.apis {
+			if !a.hasExited() {
+				t.Fatalf("seed %d: jobapi %s did not end after it was killed", s.Seed, a.owner)
 			}
 		}
 	})
@@ -94,7 +105,7 @@ func run(t *testing.T, s Schedule, want []ending) (r Result) {
 func (w *world) result() Result {
 	return Result{
 		Violation: w.violation, Hash: w.trace.hash.Sum64(), Steps: w.steps, Seconds: w.seconds(), Settling: w.settling(),
-		Faults: w.faults.counts(), Shared: w.shared, Trace: w.trace.lines, faults: w.faults.n, executions: w.load.size, ends: w.ends(),
+		Faults: w.faults.counts(), Together: w.together, Trace: w.trace.lines, faults: w.faults.n, executions: w.load.size, ends: w.ends(),
 	}
 }
 

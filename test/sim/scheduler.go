@@ -18,6 +18,8 @@ const (
 func (w *world) step() {
 	synctest.Wait()
 	w.steps++
+	w.takeAnswers()
+	w.sendWakeUps()
 	if !w.calm && !w.now().Before(w.calmAt) {
 		w.cease()
 	}
@@ -26,7 +28,7 @@ func (w *world) step() {
 	switch {
 	case w.settling() > w.maxSettling(), w.steps > maxSteps:
 		w.violate("%d s and %d steps after the faults ceased, there is no end: %s", w.settling(), w.steps, w.unfinished())
-	case w.restore():
+	case w.restore(), w.restoreAPI():
 	case w.poison(calls):
 	case w.giveUp(calls):
 	case w.disturb():
@@ -45,7 +47,7 @@ func (w *world) maxSettling() int {
 
 // over says whether all has been done that is to be done.
 func (w *world) over() bool {
-	if !w.calm || len(w.orphans) > 0 || w.unfinished() != "" {
+	if !w.calm || len(w.orphans)+len(w.wakeUps) > 0 || w.unfinished() != "" {
 		return false
 	}
 	w.checkEnds()
@@ -62,6 +64,8 @@ func (w *world) advance(calls []*call) {
 	for _, p := range w.alive() {
 		options = append(options, w.watchOptions(p)...)
 	}
+	options = append(options, w.clientOptions()...)
+	options = append(options, w.wakeUpOptions()...)
 	now := w.now()
 	for _, j := range w.cluster.all {
 		if j.ready(now) {
@@ -107,22 +111,33 @@ func (w *world) callOptions(calls []*call) []option {
 		if c.process.paused && (c.late || c.applied || c.side == toCache || w.away(c.side) || w.excluded(c)) {
 			continue
 		}
+		if c.together > 0 && w.isSlow(c) {
+			continue
+		}
 		options = append(options, func() { w.handle(c) })
 	}
 	return options
 }
 
-// keepWaiting has holders' writes wait, if the schedule crowds, until there is nothing
-// else to be done: others come meanwhile, and the next write has them all.
+// keepWaiting has writes that may have several calls wait, if the schedule crowds, until
+// there is nothing else to be done: others come meanwhile, and the next write has them all.
 func (w *world) keepWaiting(calls []*call) (now, kept []*call) {
 	for _, c := range calls {
-		if w.crowds && (c.execution != 0 || c.several) {
+		if w.crowds && (c.execution != 0 || c.together > 0) {
 			kept = append(kept, c)
 		} else {
 			now = append(now, c)
 		}
 	}
 	return now, kept
+}
+
+// isSlow says whether a write of several calls takes longer, for some seconds.
+func (w *world) isSlow(c *call) bool {
+	if c.due.IsZero() {
+		c.due = w.now().Add(time.Duration(w.rng.IntN(1+w.slowness)) * time.Second)
+	}
+	return c.due.After(w.now())
 }
 
 // handle carries out a call and answers it, unless a fault gets between.
@@ -164,12 +179,12 @@ func (w *world) interfere(c *call) bool {
 	case w.faults.happens(lateRequest, 1):
 		w.later(c)
 		w.end(c, errLost(c.side, errConnection), "is under way, the answer lost")
-	case c.several && w.faults.happens(refusedForGood, 0.1): // one of them is, which goes on alone
-		w.end(c, refused("a constraint"), "is refused")
+	case c.together > 1 && w.faults.happens(refusedTogether, 3):
+		w.end(c, refused("a constraint"), "is refused for good")
 	case c.side == toDatabase && c.execution != 0 && w.faults.happens(refusedForGood, 0.1):
 		w.touched[c.execution] = true
 		w.end(c, refused("a constraint"), "is refused for good")
-	case c.side == toDatabase && (c.execution != 0 || c.several) && w.faults.happens(conflict, 1):
+	case (c.execution != 0 || c.together > 1 && c.process.manager != nil) && w.faults.happens(conflict, 1):
 		w.end(c, conflicting("nothing"), "is told of a conflict")
 	default:
 		return false

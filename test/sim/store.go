@@ -173,34 +173,16 @@ func (s *store) TasksWithLogs(ctx context.Context, taskIDs []uint64) (map[uint64
 	})
 }
 
-// record is dao.RecordOutput, which jobapi calls for a job.
-func (db *database) record(taskID uint64, data string, now time.Time) error {
-	return db.transaction(func(t *tx) error {
-		row := t.task(taskID)
-		if row == nil || row.Status != dao.TaskRunning {
-			return conflicting("record the output of task %d: it has ended", taskID)
-		}
-		row.RecordedOutput, row.UpdatedAt = &data, micros(now)
-		row.RecordedRev++
-		return t.saveTask(row)
-	})
-}
-
-// insertWorkflow and insertExecution are what jobapi writes, or SQL: bySQL leaves
-// out what jobapi alone does.
+// insertWorkflow inserts a workflow, whose only version has its id.
 func (db *database) insertWorkflow(id uint64, definition string, now time.Time) {
 	db.versions[id] = dao.WorkflowVersion{ID: id, WorkflowID: id, Version: 1, Definition: definition, CreatedAt: now}
 }
 
-func (db *database) insertExecution(id uint64, input string, priority int32, bySQL bool, now time.Time) {
-	e := &dao.WorkflowExecution{
-		ID: id, Name: fmt.Sprint(id), WorkflowID: id, WorkflowVersionID: &id, Status: dao.ExecutionScheduled, Priority: priority, Input: input, Output: "{}", Attempt: 1,
+// newExecution returns the row of an execution, as SQL inserts it: without what jobapi
+// alone does.
+func newExecution(id, workflow uint64, input string, priority int32, now time.Time) *dao.WorkflowExecution {
+	return &dao.WorkflowExecution{
+		ID: id, Name: fmt.Sprint(id), WorkflowID: workflow, Status: dao.ExecutionScheduled, Priority: priority, Input: input, Output: "{}", Attempt: 1,
 		WakeAt: &now, CreatedAt: now, UpdatedAt: now, WorkflowName: workflowName, WorkflowVersion: 1,
 	}
-	events := []dao.ExecutionEvent{{WorkflowExecutionID: id, At: now, Type: dao.EventExecutionScheduled, Actor: "jobapi"}}
-	if bySQL {
-		e.WorkflowVersionID, events = nil, nil
-	}
-	db.executions[id] = e
-	db.eventsOf[id] = events
 }

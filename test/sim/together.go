@@ -11,9 +11,6 @@ import (
 // What a manager writes at the same time shares a transaction, as in dao: package gather
 // is the same, and what it carries out is a call to the simulated database.
 
-// sharing are the calls that share transactions.
-var sharing = []string{"Commit", "MarkLaunched"}
-
 // commitCall is a call of Commit. Its rows are the manager's: they are copied when they are
 // sent, since it may have to be sent twice.
 type commitCall struct {
@@ -55,7 +52,7 @@ func (s *store) commitTogether(ctx context.Context, calls []commitCall) (map[int
 	for i, call := range calls {
 		cs[i], leases[i] = call.copy(), call.lease
 	}
-	left, err := s.together(ctx, sharing[0], leases, func(t *tx, i int) error { return cs[i].write(t) })
+	left, err := s.together(ctx, commitsTogether, leases, func(t *tx, i int) error { return cs[i].write(t) })
 	for i, c := range cs {
 		if err == nil && !left[i] {
 			c.giveBack()
@@ -88,7 +85,7 @@ func (s *store) markTogether(ctx context.Context, ms []mark) (map[int]bool, erro
 	for i, m := range ms {
 		leases[i] = m.lease
 	}
-	return s.together(ctx, sharing[1], leases, func(t *tx, i int) error { return ms[i].write(t) })
+	return s.together(ctx, marksTogether, leases, func(t *tx, i int) error { return ms[i].write(t) })
 }
 
 func (m mark) write(t *tx) error {
@@ -104,13 +101,13 @@ func (m mark) write(t *tx) error {
 
 // together writes what several leases allow in one transaction. It leaves out what is no
 // longer allowed, and what somebody else has locked.
-func (s *store) together(ctx context.Context, what string, leases []dao.Lease, write func(t *tx, i int) error) (left map[int]bool, err error) {
+func (s *store) together(ctx context.Context, kind string, leases []dao.Lease, write func(t *tx, i int) error) (left map[int]bool, err error) {
 	var ids []uint64
 	for _, l := range leases {
 		ids = append(ids, l.ExecutionID)
 	}
-	c := s.write(ctx, "%s %v together", what, ids)
-	c.several = true
+	c := s.write(ctx, "%s of %v", kind, ids)
+	c.together = len(leases)
 	return ask(s.p, c, func() (map[int]bool, error) {
 		left := map[int]bool{}
 		err := s.db().transaction(func(t *tx) error {
@@ -126,14 +123,31 @@ func (s *store) together(ctx context.Context, what string, leases []dao.Lease, w
 			}
 			return nil
 		})
-		if err == nil && len(leases)-len(left) > 1 {
-			s.p.w.shared[what]++
+		if err == nil {
+			s.p.w.countTogether(kind, len(leases)-len(left))
 		}
 		if s.trusting {
 			left = nil
 		}
 		return left, err
 	})
+}
+
+// What is counted of transactions that are shared.
+const (
+	commitsTogether = "several commits in a transaction"
+	marksTogether   = "several notes of launches in a transaction"
+	startsTogether  = "several starts in a transaction"
+	outputsTogether = "several outputs in a transaction"
+)
+
+var sharing = []string{commitsTogether, marksTogether, startsTogether, outputsTogether}
+
+// countTogether counts transactions with several of something.
+func (w *world) countTogether(kind string, n int) {
+	if n > 1 {
+		w.together[kind]++
+	}
 }
 
 // isAway tells a database that nobody can reach from one that has refused something.

@@ -59,6 +59,12 @@ func (w *world) strike(k fault) bool {
 		return w.cancel()
 	case woken:
 		return w.wake(p)
+	case endedAPI:
+		return w.endAPI()
+	case calledAgain:
+		return w.callAgain()
+	case reusedID:
+		return w.reuseID()
 	}
 	return true
 }
@@ -153,6 +159,11 @@ func (w *world) cease() {
 			p.replaceAt = now
 		}
 	}
+	for _, a := range w.apis {
+		if !a.replaceAt.IsZero() {
+			a.replaceAt = now
+		}
+	}
 }
 
 // deleteJob deletes a Job that is noted, at once or with its pods first.
@@ -223,7 +234,7 @@ func (w *world) takeName() bool {
 // or another one, by which the task's output is either.
 func (w *world) recordAgain(other bool) bool {
 	j := pick(w, w.cluster.all, func(j *job) bool {
-		return (j.plan.records || j.isIndexed()) && j.phase >= recorded && j.phase != gone && !j.foreign && j.plan.kind != fails
+		return (j.plan.records || j.isIndexed()) && j.phase >= recording && j.phase != gone && !j.foreign && j.plan.kind != fails
 	})
 	if j == nil {
 		return false
@@ -237,9 +248,7 @@ func (w *world) recordAgain(other bool) bool {
 		w.touch(j.obj)
 	}
 	w.trace.add(w, "a record is sent again for", j.obj.Name)
-	w.orphans = append(w.orphans, &orphan{key: "record for " + j.obj.Name, due: w.now().Add(w.faults.seconds(10)), carryOut: func() {
-		_ = w.db.record(task, output, w.now()) // a conflict if the task has ended
-	}})
+	w.newRecord("record again for "+j.obj.Name, recordKey{task, whole}, output, w.now().Add(w.faults.seconds(10)))
 	return true
 }
 

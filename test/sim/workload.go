@@ -32,15 +32,17 @@ type plan struct {
 	many    bool   // it wants two completions: one pod that has succeeded says nothing
 }
 
-// workload is what a schedule's executions are. Their ids, and those of their
-// workflows, count from 1.
+// workload is what a schedule's executions are. Their ids count from 1. Some share a
+// workflow, whose id is that of the first of them.
 type workload struct {
 	seed        uint64
 	size        int
 	definitions []string
+	workflows   []uint64
 	inputs      []string
-	bySQL       []bool // inserted by SQL
+	bySQL       []bool // inserted by SQL, and not started by a client
 	priorities  []int32
+	allRecord   bool // all Jobs that can record their output do
 }
 
 const (
@@ -50,7 +52,7 @@ const (
 
 func newWorkload(seed uint64) *workload {
 	rng := stream(seed, "workload")
-	l := &workload{seed: seed, size: 1 + rng.IntN(3)}
+	l := &workload{seed: seed, size: 1 + rng.IntN(3), allRecord: stream(seed, "records").IntN(3) == 0}
 	if crowds(seed) {
 		l.size += maxExecutions - 3
 	}
@@ -62,16 +64,29 @@ func newWorkload(seed uint64) *workload {
 		l.inputs = append(l.inputs, g.value())
 		l.bySQL = append(l.bySQL, rng.IntN(4) == 0)
 	}
+	l.share()
 	return l
 }
 
 // crowds says whether a schedule has many executions, whose holders' writes come together.
 func crowds(seed uint64) bool { return stream(seed, "crowds").IntN(4) == 0 }
 
+// share has some of the executions that clients start share a workflow.
+func (l *workload) share() {
+	rng := stream(l.seed, "shared workflows")
+	first := slices.Index(l.bySQL, false)
+	for i, bySQL := range l.bySQL {
+		l.workflows = append(l.workflows, uint64(i+1))
+		if !bySQL && i > first && rng.IntN(2) == 0 {
+			l.workflows[i], l.definitions[i] = uint64(first+1), l.definitions[first]
+		}
+	}
+}
+
 // plan returns what the Job of a task does.
 func (l *workload) plan(a attempt) plan {
 	rng := stream(l.seed, "plan of "+a.execution+" "+a.task)
-	p := plan{output: fmt.Sprintf(`{"value":%d,"by":%q}`, rng.IntN(10), a.task), records: rng.IntN(3) == 0}
+	p := plan{output: fmt.Sprintf(`{"value":%d,"by":%q}`, rng.IntN(10), a.task), records: rng.IntN(3) == 0 || l.allRecord}
 	switch rng.IntN(24) {
 	case 0, 1:
 		p.kind = fails
@@ -129,15 +144,17 @@ func (g *generator) list(depth int) []string {
 	return tasks
 }
 
-// insert puts the executions into the database.
+// insert puts into the database the workflows, and the executions that are inserted by SQL.
 func (l *workload) insert(w *world) {
 	for i, definition := range l.definitions {
 		id := uint64(i + 1)
 		if w.schedule.without[i] {
 			continue
 		}
-		w.db.insertWorkflow(id, definition, w.now())
-		w.db.insertExecution(id, l.inputs[i], l.priorities[i], l.bySQL[i], w.now())
+		w.db.insertWorkflow(l.workflows[i], definition, w.now())
+		if l.bySQL[i] {
+			w.db.executions[id] = newExecution(id, id, l.inputs[i], l.priorities[i], w.now())
+		}
 	}
 }
 
@@ -156,6 +173,10 @@ func (w *world) ends() []ending {
 	var all []ending
 	for _, id := range w.executionIDs() {
 		e := w.db.executions[id]
+		if e == nil { // the schedule was ended before
+			all = append(all, ending{execution: id})
+			continue
+		}
 		end := ending{execution: id, status: e.Status.String(), output: e.Output, errorMsg: e.ErrorMsg}
 		for _, id := range w.db.tasksOf[id] {
 			t := w.db.tasks[id]

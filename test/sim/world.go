@@ -37,25 +37,33 @@ type world struct {
 	// processes are all managers that were ever started.
 	processes []*process
 	orphans   []*orphan
+	apis      []*api // by slot
+	wakeUps   []*wakeUp
+	errands   []*errand // in the order in which clients have got them
 
 	limits    limits
 	retention time.Duration
 	logs      int     // KeptLogBytes
 	haste     float64 // the chance that time passes though something could happen
 	crowds    bool    // holders' writes wait, so that others come together meanwhile
+	pace      int     // how long a Job may take for one phase, in seconds
+	slowness  int     // how many seconds a write of jobapi may take, so that others gather behind it
 	dbBack    time.Time
 	apiBack   time.Time
 	calmAt    time.Time // when the faults cease
 	calm      bool
 	touched   map[uint64]bool // executions with trouble that does not pass
 	lost      map[uint64]int  // how many holders executions have lost since they last got on
-	shared    map[string]int  // how many transactions several calls have shared, by their kind
 	steps     int
+	together  map[string]int // transactions that several calls have shared, by their kind
 	violation string
+	// apisStarted counts all jobapis that were ever started.
+	apisStarted int
 
 	mu      sync.Mutex
 	clock   time.Time
 	pending []*call
+	started []time.Time // what jobapi has told managers, and nobody has carried yet
 }
 
 // orphan is a request that is under way though nobody waits for it any more.
@@ -73,22 +81,26 @@ func newWorld(s Schedule, want []ending) *world {
 	rng := stream(s.Seed, "schedule")
 	w := &world{
 		schedule: s, want: want, rng: rng, faults: newFaults(s), trace: newTrace(s.Verbose), load: newWorkload(s.Seed), db: newDatabase(),
-		clock: began, touched: map[uint64]bool{}, lost: map[uint64]int{},
-		shared: map[string]int{}, crowds: crowds(s.Seed),
+		clock: began, touched: map[uint64]bool{}, lost: map[uint64]int{}, together: map[string]int{}, crowds: crowds(s.Seed),
 	}
 	w.cluster = newCluster(w)
 	w.limits = newLimits(s.Seed)
 	w.db.committed = w.checkTransaction
 	s.Mutation.weaken(w.db)
 	w.slots = make([]*process, 1+rng.IntN(3))
+	w.apis = make([]*api, 1+rng.IntN(2))
 	w.retention = [...]time.Duration{5 * time.Second, 20 * time.Second}[rng.IntN(2)]
 	w.logs = keptLogBytes * rng.IntN(2)
 	w.haste = [...]float64{0, 0.02, 0.1, 0.3}[rng.IntN(4)]
+	w.pace = [...]int{0, 2, 2}[rng.IntN(3)]
+	w.slowness = [...]int{0, 2, 4}[rng.IntN(3)]
 	w.calmAt = began.Add(time.Duration(15+rng.IntN(30)) * time.Second)
 	if s.Calm {
-		w.slots, w.haste, w.calm, w.calmAt = w.slots[:1], 0, true, began
+		w.slots, w.apis, w.haste, w.calm, w.calmAt = w.slots[:1], w.apis[:1], 0, true, began
+		w.slowness = 0
 	}
 	w.load.insert(w)
+	w.startAll()
 	return w
 }
 
@@ -103,9 +115,9 @@ func (w *world) seconds() int { return int(w.now().Sub(began).Seconds()) }
 func (w *world) settling() int { return int(w.now().Sub(w.calmAt).Seconds()) }
 
 // delay is how long a Job takes for one phase.
-func (w *world) delay() time.Duration { return time.Duration(w.rng.IntN(3)) * time.Second }
+func (w *world) delay() time.Duration { return time.Duration(w.rng.IntN(1+w.pace)) * time.Second }
 
-// process is one run of a manager.
+// process is one run of a manager; or of a jobapi, which has no more of it than it needs.
 type process struct {
 	w       *world
 	slot    int
@@ -131,7 +143,7 @@ func (w *world) newProcess(slot int) *process {
 	}
 	store, jobs := w.schedule.Mutation.wrap(p)
 	address := "" // nobody tells it of anything
-	if p.number%2 == 0 {
+	if p.hasAddress() {
 		address = p.owner
 	}
 	limits := w.limitsOf(p.number)
