@@ -61,7 +61,7 @@ SCHEDULES ?= 100000
 SEED      ?= 1
 
 .PHONY: sim
-sim: ## simulate managers with every fault: SCHEDULES=n runs, from SEED=s on
+sim: ## simulate managers and jobapis with every fault: SCHEDULES=n runs, from SEED=s on
 	JOBNETES_TEST_ALL=1 SCHEDULES=$(SCHEDULES) SEED=$(SEED) $(GO) test -count=1 -timeout 2h -v -run 'TestSchedules|TestReplays|TestPoison' ./test/sim
 
 MINUTES ?= 10
