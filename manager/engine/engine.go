@@ -48,8 +48,7 @@ type Execution struct {
 	row *dao.WorkflowExecution
 	top *list
 
-	byID    map[uint64]*task // tasks whose rows have ids
-	jobs    map[uint64]*task // of them, the kube-jobs that run
+	jobs    map[uint64]*task // the kube-jobs that run, and whose rows have ids
 	started []*task          // tasks whose rows get their ids by the next commit
 	idle    []*list          // lists whose first task is to be started
 	ended   []*task          // tasks whose lists have to move on
@@ -81,12 +80,13 @@ type list struct {
 // takes over the rows: Decide changes them. The error says which row does not
 // fit the definition.
 func Load(def *schema.Definition, row *dao.WorkflowExecution, tasks []*dao.TaskExecution) (*Execution, error) {
-	x := &Execution{def: def, row: row, top: &list{tasks: def.Tasks}, byID: map[uint64]*task{}, jobs: map[uint64]*task{}}
+	x := &Execution{def: def, row: row, top: &list{tasks: def.Tasks}, jobs: map[uint64]*task{}}
+	byID := make(map[uint64]*task, len(tasks))
 	if !row.Status.Ended() {
 		x.idle = append(x.idle, x.top)
 	}
 	for _, r := range tasks {
-		l, err := x.listOf(r)
+		l, err := x.listOf(r, byID)
 		if err != nil {
 			return nil, err
 		}
@@ -98,6 +98,7 @@ func Load(def *schema.Definition, row *dao.WorkflowExecution, tasks []*dao.TaskE
 			return nil, fmt.Errorf("task %d (%q) is a %s, and its definition a %s", r.ID, r.TaskName, r.TaskType, d.Type)
 		}
 		t := x.add(r, d, l)
+		byID[r.ID] = t
 		x.file(t)
 		if r.Status.Ended() && r.NextTaskExecutionID == nil {
 			x.ended = append(x.ended, t)
@@ -106,11 +107,11 @@ func Load(def *schema.Definition, row *dao.WorkflowExecution, tasks []*dao.TaskE
 	return x, nil
 }
 
-func (x *Execution) listOf(r *dao.TaskExecution) (*list, error) {
+func (x *Execution) listOf(r *dao.TaskExecution, byID map[uint64]*task) (*list, error) {
 	if r.ParentTaskExecutionID == nil {
 		return x.top, nil
 	}
-	parent := x.byID[*r.ParentTaskExecutionID]
+	parent := byID[*r.ParentTaskExecutionID]
 	if parent == nil || r.SetIndex == nil || int(*r.SetIndex) >= len(parent.sets) {
 		return nil, fmt.Errorf("task %d (%q) is part of a set of task %d that is not there", r.ID, r.TaskName, *r.ParentTaskExecutionID)
 	}
@@ -181,7 +182,6 @@ func (x *Execution) index() {
 }
 
 func (x *Execution) file(t *task) {
-	x.byID[t.row.ID] = t
 	if t.def.Type == schema.KubeJob && !t.row.Status.Ended() {
 		x.jobs[t.row.ID] = t
 	}
