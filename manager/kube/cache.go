@@ -13,36 +13,36 @@ import (
 // known is what is kept of a Job: what is read here. The whole of a running Job, mostly
 // what it was made of, takes ten times as much memory.
 type known struct {
-	name, namespace string
-	uid             types.UID
-	version         string
-	created         metav1.Time
-	deleted         *metav1.Time
-	labels          [len(knownLabels)]string // the values; "": it has no such label
-	spec            *batchv1.JobSpec         // what SucceedsByPod reads; nil: by that one pod is enough
-	status          batchv1.JobStatus
+	name    string
+	uid     types.UID
+	version string
+	created metav1.Time
+	deleted *metav1.Time
+	common  unique.Handle[common]
+	task    unique.Handle[string] // the label
+	taskID  string                // the label
+	spec    *batchv1.JobSpec      // what SucceedsByPod reads; nil: by that one pod is enough
+	status  batchv1.JobStatus
 }
 
-// knownLabels are the labels that are kept.
-var knownLabels = [...]struct {
-	key    string
-	shared bool // many Jobs have the same value
-}{
-	{LabelManagedBy, true}, {LabelInstallation, true}, {LabelExecutionID, true}, {LabelTaskID, false}, {LabelAttempt, true}, {LabelWorkflow, true}, {LabelTask, true},
+// common is what the Jobs of an execution have in common: it is kept once.
+type common struct {
+	namespace string
+	labels    [len(commonLabels)]string // the values; "": they have no such label
 }
+
+var commonLabels = [...]string{LabelManagedBy, LabelInstallation, LabelExecutionID, LabelAttempt, LabelWorkflow}
 
 func knownOf(job *batchv1.Job) *known {
+	all := common{namespace: job.Namespace}
+	for i, key := range commonLabels {
+		all.labels[i] = job.Labels[key]
+	}
 	k := &known{
-		name: job.Name, namespace: job.Namespace, uid: job.UID, version: job.ResourceVersion, created: job.CreationTimestamp, deleted: job.DeletionTimestamp,
-		status: job.Status,
+		name: job.Name, uid: job.UID, version: job.ResourceVersion, created: job.CreationTimestamp, deleted: job.DeletionTimestamp,
+		common: unique.Make(all), task: unique.Make(job.Labels[LabelTask]), taskID: job.Labels[LabelTaskID], status: job.Status,
 	}
 	k.status.CompletedIndexes, k.status.UncountedTerminatedPods = "", nil // each as long as there are indexes
-	for i, l := range knownLabels {
-		k.labels[i] = job.Labels[l.key]
-		if l.shared {
-			k.labels[i] = unique.Make(k.labels[i]).Value()
-		}
-	}
 	if s := &job.Spec; !ofOnePod(s) {
 		k.spec = &batchv1.JobSpec{
 			Completions: s.Completions, Parallelism: s.Parallelism, CompletionMode: s.CompletionMode,
@@ -54,15 +54,20 @@ func knownOf(job *batchv1.Job) *known {
 
 // job returns the Job as far as it is known.
 func (k *known) job() *batchv1.Job {
-	labels := make(map[string]string, len(knownLabels))
-	for i, l := range knownLabels {
-		if k.labels[i] != "" {
-			labels[l.key] = k.labels[i]
+	all, labels := k.common.Value(), make(map[string]string, len(commonLabels)+2)
+	set := func(key, value string) {
+		if value != "" {
+			labels[key] = value
 		}
 	}
+	for i, key := range commonLabels {
+		set(key, all.labels[i])
+	}
+	set(LabelTask, k.task.Value())
+	set(LabelTaskID, k.taskID)
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: k.name, Namespace: k.namespace, UID: k.uid, ResourceVersion: k.version, CreationTimestamp: k.created, DeletionTimestamp: k.deleted, Labels: labels,
+			Name: k.name, Namespace: all.namespace, UID: k.uid, ResourceVersion: k.version, CreationTimestamp: k.created, DeletionTimestamp: k.deleted, Labels: labels,
 		},
 		Status: k.status,
 	}
