@@ -51,6 +51,7 @@ func newMocked(t *testing.T) *mocked {
 		t.Fatal(err)
 	}
 	m.hold(dao.Lease{ExecutionID: 1, Owner: "m1", Epoch: 1, Until: m.now.Add(time.Hour)})
+	m.jobs.EXPECT().Quiet(gomock.Any(), gomock.Any()).AnyTimes().Return(false)
 	m.jobs.EXPECT().Succeeded(gomock.Any()).AnyTimes().DoAndReturn(func(*batchv1.Job) *corev1.Pod { return m.succeeded })
 	return m
 }

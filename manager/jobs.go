@@ -24,6 +24,10 @@ type Jobs interface {
 	Get(ctx context.Context, name string) (*batchv1.Job, error)
 	// Cached is what the watch last said of the Job; nil if it does not know it.
 	Cached(name string) *batchv1.Job
+	// Quiet says whether, as far as the watch says, the Job of that name and UID runs and
+	// shows nothing to look at, so that nobody need read it: Succeeded returns nil, too.
+	// It costs less than Cached, and is asked of each task with each poll.
+	Quiet(name string, uid types.UID) bool
 	// List returns the Jobs that the watch knows, in no order.
 	List() []*batchv1.Job
 	// Succeeded returns the pod by which a Job has succeeded, as a watch has told,

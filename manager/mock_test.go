@@ -157,6 +157,20 @@ func (mr *MockJobsMockRecorder) Pods(ctx, jobName interface{}) *gomock.Call {
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Pods", reflect.TypeOf((*MockJobs)(nil).Pods), ctx, jobName)
 }
 
+// Quiet mocks base method.
+func (m *MockJobs) Quiet(name string, uid types.UID) bool {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Quiet", name, uid)
+	ret0, _ := ret[0].(bool)
+	return ret0
+}
+
+// Quiet indicates an expected call of Quiet.
+func (mr *MockJobsMockRecorder) Quiet(name, uid interface{}) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Quiet", reflect.TypeOf((*MockJobs)(nil).Quiet), name, uid)
+}
+
 // Run mocks base method.
 func (m *MockJobs) Run(ctx context.Context, changed func(v11.Object)) error {
 	m.ctrl.T.Helper()

@@ -13,6 +13,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/manager/engine"
@@ -77,12 +78,15 @@ func (m *Manager) observe(ctx context.Context, h *held, rows []*dao.TaskExecutio
 				continue
 			}
 		}
-		job := m.jobs.Cached(*row.ExecutionName)
 		l, due := h.looks[row.ID], m.takeUp(h, row, now)
+		if row.JobUID != nil && !due && m.jobs.Quiet(*row.ExecutionName, types.UID(*row.JobUID)) {
+			continue // by far the most frequent case, and it costs nothing
+		}
+		job := m.jobs.Cached(*row.ExecutionName)
 		if row.JobUID != nil && job != nil && string(job.UID) == *row.JobUID && !m.ended(job) {
 			switch worth := m.worthALook(job, l, now); {
 			case !worth && !due:
-				continue // runs: by far the most frequent case, and it costs nothing
+				continue // runs
 			case !worth:
 				l = nil
 			case l == nil:

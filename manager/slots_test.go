@@ -112,6 +112,11 @@ func (k *heldJobs) Get(_ context.Context, name string) (*batchv1.Job, error) {
 	return nil, apierrors.NewNotFound(batchJobs, name)
 }
 
+func (k *heldJobs) Quiet(name string, uid types.UID) bool {
+	job := k.Cached(name)
+	return job != nil && job.UID == uid && kube.Quiet(&job.Status)
+}
+
 func (k *heldJobs) Cached(name string) *batchv1.Job {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -110,6 +110,14 @@ func (c *cache) get(name string) *batchv1.Job {
 	return nil
 }
 
+// quiet says whether the Job of that name and UID is Quiet.
+func (c *cache) quiet(name string, uid types.UID) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	k := c.jobs[name]
+	return k != nil && k.uid == uid && Quiet(&k.status)
+}
+
 func (c *cache) list() []*batchv1.Job {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

@@ -8,6 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func version(name, v string) *batchv1.Job {
@@ -93,5 +94,53 @@ func TestKnownLabels(t *testing.T) {
 	job := Build(Task{Job: &batchv1.Job{}, Name: "j", Installation: "i", Workflow: "w", TaskName: "t", ExecutionID: 1, TaskID: 2, Attempt: 3, Input: "{}"})
 	if diff := cmp.Diff(job.Labels, knownOf(job).job().Labels); diff != "" {
 		t.Errorf("-built +kept:\n%s", diff)
+	}
+}
+
+// What nobody need look at is told without a Job being made of what is known of it.
+func TestQuiet(t *testing.T) { // by itself, since it counts objects
+	condition := func(kind batchv1.JobConditionType) batchv1.JobStatus {
+		return batchv1.JobStatus{Conditions: []batchv1.JobCondition{{Type: kind, Status: corev1.ConditionTrue}}}
+	}
+	cases := map[string]struct {
+		status    batchv1.JobStatus
+		uid       types.UID // asked for; default: its own
+		succeeded bool      // its pod
+		want      bool
+	}{
+		"has no pod yet":             {want: true},
+		"suspended":                  {status: condition(batchv1.JobSuspended), want: true},
+		"its pod is ready":           {status: batchv1.JobStatus{Active: 1, Ready: new(int32(1))}, want: true},
+		"its pod is not ready":       {status: batchv1.JobStatus{Active: 1, Ready: new(int32(0))}},
+		"nobody says if it is ready": {status: batchv1.JobStatus{Active: 1}},
+		"complete":                   {status: condition(batchv1.JobComplete)},
+		"failed":                     {status: condition(batchv1.JobFailed)},
+		"about to fail":              {status: condition(batchv1.JobFailureTarget)},
+		"its pod has succeeded":      {status: batchv1.JobStatus{Active: 1, Ready: new(int32(1))}, succeeded: true},
+		"another one of that name":   {uid: "before"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			c := &Client{cached: newCache(), succeeded: newSuccesses()}
+			job := version("j", "1")
+			job.UID, job.Status = "u", tc.status
+			c.cached.put(job)
+			if tc.succeeded && !c.succeeded.put(podOfJob("u", corev1.PodSucceeded), time.Unix(100, 0)) {
+				t.Fatal("the pod does not count")
+			}
+			uid := tc.uid
+			if uid == "" {
+				uid = "u"
+			}
+			if got := c.Quiet("j", uid); got != tc.want {
+				t.Errorf("got %t", got)
+			}
+			if n := testing.AllocsPerRun(100, func() { c.Quiet("j", uid) }); n > 0 {
+				t.Errorf("it makes %v objects", n)
+			}
+		})
+	}
+	if (&Client{cached: newCache()}).Quiet("unknown", "u") {
+		t.Error("an unknown Job is quiet")
 	}
 }

@@ -156,6 +156,11 @@ func (c *Client) Get(ctx context.Context, name string) (*batchv1.Job, error) {
 // Cached returns what the watch last said of a Job; see manager.Jobs.
 func (c *Client) Cached(name string) *batchv1.Job { return c.cached.get(name) }
 
+// Quiet says whether a Job has nothing to look at; see manager.Jobs.
+func (c *Client) Quiet(name string, uid types.UID) bool {
+	return c.cached.quiet(name, uid) && c.succeeded.get(uid) == nil
+}
+
 // List returns the Jobs that the watch knows; see manager.Jobs.
 func (c *Client) List() []*batchv1.Job { return c.cached.list() }
 

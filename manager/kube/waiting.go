@@ -18,6 +18,13 @@ func MayBeHeldUp(job *batchv1.Job, after time.Duration, now time.Time) bool {
 	return s.StartTime != nil && now.Sub(s.StartTime.Time) >= after && s.Active > 0 && (s.Ready == nil || *s.Ready == 0)
 }
 
+// Quiet says of a Job with that status that it runs, and shows nothing to look at: it has
+// not ended, is not about to fail, and its pods, if it has any, are ready.
+func Quiet(s *batchv1.JobStatus) bool {
+	job := batchv1.Job{Status: *s}
+	return !Finished(&job) && FailedBy(&job) == "" && (s.Active == 0 || s.Ready != nil && *s.Ready > 0)
+}
+
 // HeldUp is why a Job does not go on: a container cannot be started.
 type HeldUp struct {
 	// Reason is the kubelet's: ImagePullBackOff, CreateContainerConfigError, ...

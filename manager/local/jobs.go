@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 )
 
@@ -140,6 +141,9 @@ func (r *Runner) List() []*batchv1.Job {
 
 // Ping always succeeds: this computer is here.
 func (r *Runner) Ping(context.Context) error { return nil }
+
+// Quiet returns false: Jobs here are few, and Cached costs little.
+func (r *Runner) Quiet(string, types.UID) bool { return false }
 
 // Succeeded returns nil: a Job here has ended when its last process has.
 func (r *Runner) Succeeded(*batchv1.Job) *corev1.Pod { return nil }

@@ -174,6 +174,11 @@ func (k *jobs) Get(ctx context.Context, name string) (*batchv1.Job, error) {
 
 func (k *jobs) Cached(name string) *batchv1.Job { return k.p.watch.get(name) }
 
+func (k *jobs) Quiet(name string, uid types.UID) bool {
+	job := k.p.watch.get(name)
+	return job != nil && job.UID == uid && kube.Quiet(&job.Status) && k.p.watch.succeeded(uid) == nil
+}
+
 func (k *jobs) Succeeded(job *batchv1.Job) *corev1.Pod {
 	if !kube.SucceedsByPod(job) {
 		return nil

@@ -127,6 +127,8 @@ func (k *namedAnew) Get(ctx context.Context, name string) (*batchv1.Job, error) 
 	return k.jobs.Get(ctx, k.nameOf(name))
 }
 
+func (k *namedAnew) Quiet(name string, uid types.UID) bool { return k.jobs.Quiet(k.nameOf(name), uid) }
+
 func (k *namedAnew) Cached(name string) *batchv1.Job { return k.jobs.Cached(k.nameOf(name)) }
 
 func (k *namedAnew) Pods(ctx context.Context, jobName string) ([]corev1.Pod, error) {
