@@ -61,6 +61,10 @@ func isOn(value string) bool { return value != "0" && value != "OFF" }
 
 // closeIdle closes the connections that nobody uses right now.
 func closeIdle(db *gorm.DB) {
+	if pools, ok := db.ConnPool.(interface{ CloseIdle() }); ok { // of db.Open
+		pools.CloseIdle()
+		return
+	}
 	pool, err := db.DB()
 	if err != nil {
 		return // this is no pool of connections

@@ -10,6 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"gorm.io/gorm"
+
+	"github.com/jobnetes/jobnetes/db"
+	"github.com/jobnetes/jobnetes/test/mariadb"
 )
 
 // begun schedules, claims and begins so many executions.
@@ -205,44 +208,41 @@ func TestOneLockedRowHoldsUpNoOtherCommit(t *testing.T) {
 func TestStatementsOfAStep(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ together, most int }{
-		// BEGIN, the task that starts, its name and the end of the one before, events, COMMIT.
-		"alone": {1, 5},
+		// The task that starts, its name and the end of the one before, events, COMMIT.
+		"alone": {1, 4},
 		// The leases, the tasks, the ids of what was inserted, and executions that end,
 		// beside these.
-		"together": {20, 9},
+		"together": {20, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := onMariaDB(t)
+			s := open(t, db.Config{Driver: db.MySQL, DSN: mariadb.Database(t), MaxConns: 1}) // all transactions by one
 			leases, executions, tasks := s.begun(t, tc.together)
 			all := steps(executions, tasks)
-			var before, after int
-			err := s.gdb.Connection(func(conn *gorm.DB) error {
-				conn = conn.Session(&gorm.Session{NewDB: true})
-				const questions = "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'QUESTIONS'"
-				if err := conn.Raw(questions).Scan(&before).Error; err != nil {
-					return err
+			questions := func() (n int) {
+				t.Helper()
+				err := s.gdb.Transaction(func(tx *gorm.DB) error {
+					return tx.Raw("SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'QUESTIONS'").Scan(&n).Error
+				})
+				if err != nil {
+					t.Fatal(err)
 				}
-				store := New(conn)
-				if tc.together == 1 {
-					if err := store.Commit(t.Context(), leases[0], executions[0], all[0], now); err != nil {
-						return err
-					}
-				} else {
-					commits := make([]*commit, len(all))
-					for i, ts := range all {
-						commits[i] = newCommit(leases[i], executions[i], ts, now)
-					}
-					left, err := store.commitTogether(t.Context(), commits)
-					if err != nil || len(left) > 0 {
-						return fmt.Errorf("%v are left out: %w", left, err)
-					}
-				}
-				return conn.Raw(questions).Scan(&after).Error
-			})
-			if err != nil {
-				t.Fatal(err)
+				return n
 			}
-			n := after - before - 1
+			before := questions()
+			if tc.together == 1 {
+				if err := s.Commit(t.Context(), leases[0], executions[0], all[0], now); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				commits := make([]*commit, len(all))
+				for i, ts := range all {
+					commits[i] = newCommit(leases[i], executions[i], ts, now)
+				}
+				if left, err := s.commitTogether(t.Context(), commits); err != nil || len(left) > 0 {
+					t.Fatalf("%v are left out: %v", left, err)
+				}
+			}
+			n := questions() - before - 2 // the ends of these transactions, and a question
 			if t.Logf("%d statements", n); n > tc.most || n < 4 {
 				t.Errorf("%d statements, want %d at the most", n, tc.most)
 			}

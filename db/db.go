@@ -87,7 +87,7 @@ func Open(ctx context.Context, cfg Config) (*gorm.DB, error) {
 		return nil, fmt.Errorf("open database %s: %w", where, err)
 	}
 	if err := pool.PingContext(ctx); err != nil {
-		_ = pool.Close()
+		_ = Close(gdb)
 		if my, ok := errors.AsType[*mysqldriver.MySQLError](err); ok && my.Number == unknownDatabase {
 			err = fmt.Errorf("%w: correct its name, or make it with `jobnetes migrate`", err)
 		}
@@ -109,14 +109,22 @@ func newPool(dialector gorm.Dialector, conns int) (*gorm.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if pools, ok := gdb.ConnPool.(*pools); ok {
+		pools.limit(conns)
+		return gdb, nil
+	}
 	pool, err := gdb.DB()
 	if err != nil {
 		return nil, err
 	}
+	limit(pool, conns)
+	return gdb, nil
+}
+
+func limit(pool *sql.DB, conns int) {
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(maxIdle)
-	return gdb, nil
 }
 
 // Address returns the network and address that the database is at, as of net.Dial:
@@ -134,6 +142,9 @@ func Address(cfg Config) (network, address string, err error) {
 
 // Close closes the connections of a database that Open or OpenWithPing returned.
 func Close(gdb *gorm.DB) error {
+	if pools, ok := gdb.ConnPool.(*pools); ok {
+		return pools.Close()
+	}
 	pool, err := gdb.DB()
 	if err != nil {
 		return err
@@ -155,7 +166,13 @@ func dialectorOf(cfg Config) (gorm.Dialector, string, error) {
 		if err != nil {
 			return nil, "", fmt.Errorf("database DSN: %w", err)
 		}
-		return mysql.New(mysql.Config{Conn: sql.OpenDB(readCommitted{connector}), SkipInitializeWithVersion: true}), where, nil
+		dsn.Params["autocommit"] = "0"
+		transactions, err := mysqldriver.NewConnector(dsn)
+		if err != nil {
+			return nil, "", fmt.Errorf("database DSN: %w", err)
+		}
+		conns := &pools{DB: sql.OpenDB(readCommitted{connector}), transactions: sql.OpenDB(beginning{readCommitted{transactions}})}
+		return mysql.New(mysql.Config{Conn: conns, SkipInitializeWithVersion: true}), where, nil
 	case SQLite:
 		if cfg.Path == "" {
 			return nil, "", fmt.Errorf("db.path: a SQLite database needs the path of its file")

@@ -252,6 +252,7 @@ func (c *cutter) carry(near net.Conn) {
 // or with its own execution, and whoever tries again with the same request id gets it.
 func TestConnectionLostInABatch(t *testing.T) {
 	t.Parallel()
+	const commit = "\x03COMMIT" // as a command's beginning: a new session's READ COMMITTED is none
 	tests := map[string]struct {
 		arm         func(c *cutter, statement *string)
 		statement   string
@@ -260,8 +261,8 @@ func TestConnectionLostInABatch(t *testing.T) {
 		"before the insert": {func(c *cutter, s *string) { c.before.Store(s) }, "INSERT INTO workflow_executions", false},
 		"after the insert":  {func(c *cutter, s *string) { c.after.Store(s) }, "INSERT INTO workflow_executions", false},
 		"before the events": {func(c *cutter, s *string) { c.before.Store(s) }, "execution_events", false},
-		"before the commit": {func(c *cutter, s *string) { c.before.Store(s) }, "COMMIT", false},
-		"after the commit":  {func(c *cutter, s *string) { c.after.Store(s) }, "COMMIT", true},
+		"before the commit": {func(c *cutter, s *string) { c.before.Store(s) }, commit, false},
+		"after the commit":  {func(c *cutter, s *string) { c.after.Store(s) }, commit, true},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,90 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+)
+
+// pools are the connections to a MySQL database. Transactions have some of their own, in
+// whose sessions each begins by itself (autocommit=0), at the cost of no statement. A
+// statement outside of a transaction must not run there: nobody would commit it.
+type pools struct {
+	*sql.DB
+	transactions *sql.DB
+}
+
+// BeginTx begins a transaction. One that is to be another than those of the sessions
+// begins as ever.
+func (p *pools) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
+	if opts != nil && *opts != (sql.TxOptions{}) {
+		return p.DB.BeginTx(ctx, opts)
+	}
+	return p.transactions.BeginTx(ctx, opts)
+}
+
+// GetDBConn tells gorm what its DB returns: the connections of single statements.
+func (p *pools) GetDBConn() (*sql.DB, error) { return p.DB, nil }
+
+// limit bounds the open connections. Two thirds are for transactions: of a manager's 32,
+// one for each of its 16 workers, which may all wait for rows that somebody has locked,
+// and some for claims and leases, which then wait for none of them.
+func (p *pools) limit(conns int) {
+	transactions := max(1, conns*2/3)
+	limit(p.transactions, transactions)
+	limit(p.DB, max(1, conns-transactions))
+}
+
+// CloseIdle closes the connections that nobody uses right now.
+func (p *pools) CloseIdle() {
+	for _, pool := range []*sql.DB{p.DB, p.transactions} {
+		pool.SetMaxIdleConns(-1)
+		pool.SetMaxIdleConns(pool.Stats().MaxOpenConnections)
+	}
+}
+
+// Close closes all.
+func (p *pools) Close() error { return errors.Join(p.transactions.Close(), p.DB.Close()) }
+
+// beginning makes connections in whose sessions transactions begin by themselves.
+type beginning struct{ driver.Connector }
+
+// Connect returns a new connection.
+func (b beginning) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := b.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return transacting{conn.(mysqlConn)}, nil
+}
+
+// mysqlConn is what the driver's connections are to database/sql.
+type mysqlConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.NamedValueChecker
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+// transacting is a connection that runs nothing but transactions, and the one under way.
+type transacting struct{ mysqlConn }
+
+// BeginTx asks nothing of the server.
+func (c transacting) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) { return c, nil }
+
+// Commit ends the transaction.
+func (c transacting) Commit() error { return c.end("COMMIT") }
+
+// Rollback ends it without a trace.
+func (c transacting) Rollback() error { return c.end("ROLLBACK") }
+
+func (c transacting) end(statement string) error {
+	_, err := c.ExecContext(context.Background(), statement, nil)
+	return err
+}
