@@ -112,7 +112,7 @@ func (s *store) together(ctx context.Context, kind string, leases []dao.Lease, w
 		left := map[int]bool{}
 		err := s.db().transaction(func(t *tx) error {
 			for i, l := range leases {
-				if !s.db().unfenced && !holds(t.execution(l.ExecutionID), l) || s.p.w.faults.happens(lockedRow, 1) {
+				if !s.db().unfenced && !holds(t.execution(l.ExecutionID), l) || s.p.w.faults.happens(lockedRow, 3) {
 					left[i] = true
 					continue
 				}
