@@ -33,7 +33,6 @@ type errand struct {
 
 	over  bool
 	tries []*try // that have not been answered
-	n     int    // of tries so far
 }
 
 // try is one call of a client.
@@ -51,8 +50,8 @@ type try struct {
 
 // call has a client call a jobapi.
 func (w *world) call(e *errand, a *api, rng *rand.Rand) {
-	e.n++
-	name := e.key + " #" + strconv.Itoa(e.n)
+	w.calls++
+	name := e.key + " #" + strconv.Itoa(w.calls)
 	w.trace.add(w, name, "is sent to", a.owner)
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), clientKey{}, name), time.Duration(1+rng.IntN(patience))*time.Second)
 	t := &try{errand: e, api: a, cancel: cancel}

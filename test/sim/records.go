@@ -46,7 +46,8 @@ func (w *world) newRecord(key string, of recordKey, output string, due time.Time
 	return e
 }
 
-// isTooLate says whether an error is that a task's output is not recorded any more.
+// isTooLate says whether an error is that a task's output is not recorded any more: by its
+// text, since it has not become a gRPC status here.
 func (w *world) isTooLate(key string, of recordKey, err error) bool {
 	if errors.Is(err, dao.ErrNotFound) {
 		return true

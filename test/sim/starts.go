@@ -38,13 +38,13 @@ func (w *world) startAll() {
 			continue
 		}
 		for n := range clients {
-			w.errands = append(w.errands, w.newStart(fmt.Sprintf("start %d.%d", execution, n+1), execution, due))
+			w.errands = append(w.errands, w.newStart(fmt.Sprintf("start %d.%d", execution, n+1), w.load.request(execution), due))
 		}
 	}
 }
 
-func (w *world) newStart(key string, execution uint64, due time.Time) *errand {
-	req := w.load.request(execution)
+// newStart returns a start, whose client is to be told its own execution.
+func (w *world) newStart(key string, req *pb.WorkflowStartRequest, due time.Time) *errand {
 	return &errand{
 		key: key, due: due,
 		send: func(ctx context.Context, s *jobapi.Server) (uint64, error) {
@@ -75,13 +75,9 @@ func (w *world) reuseID() bool {
 	if e == nil {
 		return false
 	}
-	s := w.newStart("start like "+e.Name, e.ID, w.now())
 	req := w.load.request(e.ID)
 	req.Input = []byte(`{"value":5,"other":true}`)
-	s.send = func(ctx context.Context, s *jobapi.Server) (uint64, error) {
-		res, err := s.StartWorkflow(ctx, req)
-		return res.GetId(), err
-	}
+	s := w.newStart("start like "+e.Name, req, w.now())
 	s.acknowledged = func(t *try) {
 		w.violate("%s, with another input, is told that it has started execution %d", s.key, t.id)
 	}

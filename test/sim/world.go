@@ -57,8 +57,8 @@ type world struct {
 	steps     int
 	together  map[string]int // transactions that several calls have shared, by their kind
 	violation string
-	// apisStarted counts all jobapis that were ever started.
-	apisStarted int
+	// apisStarted counts all jobapis that were ever started, and calls what clients have called.
+	apisStarted, calls int
 
 	mu      sync.Mutex
 	clock   time.Time
