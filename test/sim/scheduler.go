@@ -42,7 +42,7 @@ func (w *world) maxSettling() int {
 	if w.limits.most() == 0 {
 		return maxSettling
 	}
-	return maxSettling * max(2, w.load.size/2)
+	return maxSettling * max(2, w.load.size-2)
 }
 
 // over says whether all has been done that is to be done.
