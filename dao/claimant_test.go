@@ -162,7 +162,7 @@ func TestClaimLocksNoTasks(t *testing.T) {
 func TestClaimReadsNoTasksOfItsOwn(t *testing.T) {
 	onEach(t, func(t *testing.T, s bundle) {
 		w := s.workflow(t)
-		for range 5 {
+		for range 15 {
 			l, _ := s.waitingFor(t, w, 0, "ns", 1)
 			// 2,000 tasks run, 2,000 have ended elsewhere, and 2,000 wait there.
 			s.exec(t, "INSERT INTO task_executions (workflow_execution_id, task_name, task_type, input, status, started_at, ended_at, slot, namespace) "+

@@ -264,25 +264,36 @@ func claims(leases []Lease, err error) error {
 	return err
 }
 
-// rowsRead returns how many rows and index entries MariaDB reads for what run does.
-func rowsRead(t *testing.T, s bundle, run func(s *Store) error) (n int) {
+// rowsRead returns how many rows and index entries MariaDB reads for what run does: the
+// fewest of some times, since the server may also read statistics of the tables, if those
+// of other tests have had it forget them.
+func rowsRead(t *testing.T, s bundle, run func(s *Store) error) (least int) {
 	t.Helper()
 	if s.gdb.Name() == "sqlite" {
 		return 0 // which does not tell
 	}
 	err := s.gdb.Connection(func(conn *gorm.DB) error {
-		if err := conn.Exec("FLUSH STATUS").Error; err != nil {
-			return err
+		for i := range 3 {
+			if err := conn.Exec("FLUSH STATUS").Error; err != nil {
+				return err
+			}
+			if err := run(New(conn)); err != nil {
+				return err
+			}
+			var n int
+			if err := conn.Raw("SELECT SUM(variable_value) FROM information_schema.session_status WHERE variable_name LIKE 'Handler_read%'").Scan(&n).Error; err != nil {
+				return err
+			}
+			if i == 0 || n < least {
+				least = n
+			}
 		}
-		if err := run(New(conn)); err != nil {
-			return err
-		}
-		return conn.Raw("SELECT SUM(variable_value) FROM information_schema.session_status WHERE variable_name LIKE 'Handler_read%'").Scan(&n).Error
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return least
 }
 
 // planOf returns how the database carries out the first statement of what run does.
