@@ -16,7 +16,7 @@ import (
 // TestSchedules runs SCHEDULES schedules from SEED on.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
-	c := &campaign{next: number(t, "SEED", 1), left: number(t, "SCHEDULES", few(300, 1000)), hashes: map[uint64]bool{}, faults: map[string]int{}, together: map[string]int{}}
+	c := &campaign{next: number(t, "SEED", 1), left: number(t, "SCHEDULES", few(300, 600)), hashes: map[uint64]bool{}, faults: map[string]int{}, together: map[string]int{}}
 	start := time.Now()
 	t.Run("workers", func(t *testing.T) {
 		for i := range runtime.GOMAXPROCS(0) {
@@ -38,7 +38,7 @@ func TestSchedules(t *testing.T) {
 	}
 	t.Logf("     all the time: the clocks of half of the managers are wrong by up to 10 s, and watches lag, so that what managers know of Jobs is stale")
 	t.Logf("%d schedules broke a promise", c.failed)
-	if c.schedules < 1000 { // some are rare
+	if c.schedules < 500 { // some are rare
 		return
 	}
 	for _, kind := range faultNames {
