@@ -48,10 +48,11 @@ func (h *hasty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.froms = append(h.froms, from)
 		for h.versions == from {
+			more := h.more
 			h.mu.Unlock()
 			select {
 			case <-r.Context().Done():
-			case <-h.more:
+			case <-more:
 			}
 			h.mu.Lock()
 			if r.Context().Err() != nil {
