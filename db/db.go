@@ -5,7 +5,6 @@ package db
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -40,7 +39,8 @@ type Config struct {
 	DSN string
 	// Path is SQLite's file.
 	Path string
-	// MaxConns bounds the open connections; 0 means 32.
+	// MaxConns bounds the open connections; 0 means 32. A MySQL database has two at the
+	// least: one for transactions, and one for all else.
 	MaxConns int
 	// ForMigration lets a statement take as long as it takes.
 	ForMigration bool
@@ -109,19 +109,20 @@ func newPool(dialector gorm.Dialector, conns int) (*gorm.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if pools, ok := gdb.ConnPool.(*pools); ok {
-		pools.limit(conns)
+	if both, ok := gdb.ConnPool.(*pools); ok {
+		both.bound(conns)
 		return gdb, nil
 	}
 	pool, err := gdb.DB()
 	if err != nil {
 		return nil, err
 	}
-	limit(pool, conns)
+	bound(pool, conns)
 	return gdb, nil
 }
 
-func limit(pool *sql.DB, conns int) {
+// bound bounds the open connections of a pool.
+func bound(pool *sql.DB, conns int) {
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(maxIdle)
@@ -142,8 +143,8 @@ func Address(cfg Config) (network, address string, err error) {
 
 // Close closes the connections of a database that Open or OpenWithPing returned.
 func Close(gdb *gorm.DB) error {
-	if pools, ok := gdb.ConnPool.(*pools); ok {
-		return pools.Close()
+	if both, ok := gdb.ConnPool.(*pools); ok {
+		return both.Close()
 	}
 	pool, err := gdb.DB()
 	if err != nil {
@@ -162,17 +163,11 @@ func dialectorOf(cfg Config) (gorm.Dialector, string, error) {
 			return nil, "", err
 		}
 		where := fmt.Sprintf("%s@%s/%s", dsn.User, dsn.Addr, dsn.DBName)
-		connector, err := mysqldriver.NewConnector(dsn)
+		connector, err := newConnector(dsn)
 		if err != nil {
-			return nil, "", fmt.Errorf("database DSN: %w", err)
+			return nil, "", err
 		}
-		dsn.Params["autocommit"] = "0"
-		transactions, err := mysqldriver.NewConnector(dsn)
-		if err != nil {
-			return nil, "", fmt.Errorf("database DSN: %w", err)
-		}
-		conns := &pools{DB: sql.OpenDB(readCommitted{connector}), transactions: sql.OpenDB(beginning{readCommitted{transactions}})}
-		return mysql.New(mysql.Config{Conn: conns, SkipInitializeWithVersion: true}), where, nil
+		return mysql.New(mysql.Config{Conn: newPools(connector), SkipInitializeWithVersion: true}), where, nil
 	case SQLite:
 		if cfg.Path == "" {
 			return nil, "", fmt.Errorf("db.path: a SQLite database needs the path of its file")
@@ -203,27 +198,20 @@ func mysqlConfig(cfg Config) (*mysqldriver.Config, error) {
 	c.ClientFoundRows = true   // RowsAffected counts matches: a compare-and-set that changes nothing has still won
 	c.RejectReadOnly = true    // a primary that became a replica is left at once
 	c.InterpolateParams = true // one round trip a statement
+	c.CheckConnLiveness = true // a transaction begins without a word: nothing else finds that its connection is dead
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second
 	}
 	if c.ReadTimeout == 0 {
-		c.ReadTimeout = 60 * time.Second // longer than any lock wait: only a dead server is that slow
+		c.ReadTimeout = 60 * time.Second
 	}
+	c.ReadTimeout = max(c.ReadTimeout, lockWait+5*time.Second) // a server that waits for a lock is not dead
 	if cfg.ForMigration {
 		c.ReadTimeout = 0 // an index of a large table takes minutes; keepalive finds a dead server
 	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = 60 * time.Second
 	}
-	if c.Params == nil {
-		c.Params = map[string]string{}
-	}
-	c.Params["time_zone"] = "'+00:00'"
-	c.Params["sql_mode"] = "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
-	if _, given := c.Params["wait_timeout"]; !given {
-		c.Params["wait_timeout"] = strconv.Itoa(int(silence.Seconds()))
-	}
-	c.Params["innodb_lock_wait_timeout"] = strconv.Itoa(int(lockWait.Seconds()))
 	if err := c.Apply(mysqldriver.Charset("utf8mb4", "utf8mb4_bin")); err != nil {
 		return nil, fmt.Errorf("database DSN: %w", err)
 	}
@@ -236,26 +224,6 @@ type driverLog struct{}
 // Print logs what the driver says. The error that follows says more, and in an outage
 // the driver says the same of each connection, and of each try to make one.
 func (driverLog) Print(v ...any) { slog.Debug("database driver", "message", fmt.Sprint(v...)) }
-
-// readCommitted connects with that isolation level: every write of dao is
-// conditional on what was read, so that nothing would be gained by REPEATABLE
-// READ but its gap locks. The variable for it has different names in MySQL and
-// MariaDB; the statement is the same.
-type readCommitted struct{ driver.Connector }
-
-// Connect returns a new connection.
-func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	_, err = conn.(driver.ExecerContext).ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", nil)
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return conn, nil
-}
 
 func sqliteDSN(path string) string {
 	v := url.Values{}

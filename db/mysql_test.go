@@ -231,14 +231,17 @@ func waitFor(t *testing.T, pool *sql.DB, query string) {
 	}
 }
 
-// A statement of a migration may take longer than any other.
-func TestMigrationHasNoReadTimeout(t *testing.T) {
+// A statement may take as long as it may wait for a lock, whatever the user's DSN says,
+// and one of a migration longer than any other.
+func TestReadTimeout(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		cfg  Config
 		want time.Duration
 	}{
 		"a service":             {Config{Host: "db"}, time.Minute},
+		"a short one":           {Config{DSN: "u@tcp(db)/n?readTimeout=4s"}, lockWait + 5*time.Second},
+		"a long one":            {Config{DSN: "u@tcp(db)/n?readTimeout=40s"}, 40 * time.Second},
 		"a migration":           {Config{Host: "db", ForMigration: true}, 0},
 		"a migration, by a DSN": {Config{DSN: "u@tcp(db)/n?readTimeout=2s", ForMigration: true}, 0},
 	} {

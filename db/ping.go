@@ -9,8 +9,8 @@ import (
 
 // OpenWithPing is Open for a service. ping is the same database by a connection of its
 // own, to ask whether it answers: one of the pool's may have to be waited for, for long,
-// while the database is well. It is one of cfg.MaxConns, or a second one, and is made
-// when it is first used. The caller closes both.
+// while the database is well. It is one of cfg.MaxConns, or one more if those are few, and
+// is made when it is first used. The caller closes both.
 func OpenWithPing(ctx context.Context, cfg Config) (pool, ping *gorm.DB, err error) {
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = defaultMaxConns

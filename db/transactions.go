@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 )
 
 // pools are the connections to a MySQL database. Transactions have some of their own, in
@@ -13,6 +14,11 @@ import (
 type pools struct {
 	*sql.DB
 	transactions *sql.DB
+}
+
+// newPools returns pools whose connections are connector's, which commit each statement.
+func newPools(connector driver.Connector) *pools {
+	return &pools{DB: sql.OpenDB(connector), transactions: sql.OpenDB(beginning{connector})}
 }
 
 // BeginTx begins a transaction. One that is to be another than those of the sessions
@@ -27,13 +33,13 @@ func (p *pools) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, erro
 // GetDBConn tells gorm what its DB returns: the connections of single statements.
 func (p *pools) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 
-// limit bounds the open connections. Two thirds are for transactions: of a manager's 32,
-// one for each of its 16 workers, which may all wait for rows that somebody has locked,
-// and some for claims and leases, which then wait for none of them.
-func (p *pools) limit(conns int) {
+// bound bounds the open connections. Two thirds are for transactions: of a manager's 31
+// (one more only asks whether the database answers), one for each of its 16 workers, whose
+// large commits may all wait for locks, and some for claims and leases.
+func (p *pools) bound(conns int) {
 	transactions := max(1, conns*2/3)
-	limit(p.transactions, transactions)
-	limit(p.DB, max(1, conns-transactions))
+	bound(p.transactions, transactions)
+	bound(p.DB, max(1, conns-transactions))
 }
 
 // CloseIdle closes the connections that nobody uses right now.
@@ -56,7 +62,16 @@ func (b beginning) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return transacting{conn.(mysqlConn)}, nil
+	my, ok := conn.(mysqlConn)
+	if !ok {
+		_ = conn.Close()
+		return nil, fmt.Errorf("the database driver's connections (%T) lack what transactions need of them", conn)
+	}
+	if _, err := my.ExecContext(ctx, "SET autocommit = 0", nil); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return transacting{my}, nil
 }
 
 // mysqlConn is what the driver's connections are to database/sql.
@@ -84,7 +99,14 @@ func (c transacting) Commit() error { return c.end("COMMIT") }
 // Rollback ends it without a trace.
 func (c transacting) Rollback() error { return c.end("ROLLBACK") }
 
+// end ends the transaction. If that fails, nobody uses the connection again: the next
+// transaction would be a part of this one. Without it, the server rolls this one back.
+// What the failure is does not matter: a COMMIT that conflicts with another node's, on
+// Galera, costs its connection, too, though the server has rolled back by then.
 func (c transacting) end(statement string) error {
 	_, err := c.ExecContext(context.Background(), statement, nil)
+	if err != nil {
+		_ = c.Close()
+	}
 	return err
 }

@@ -3,7 +3,10 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"gorm.io/gorm"
@@ -76,14 +79,103 @@ func TestTransactionsBeginByThemselves(t *testing.T) {
 	}
 }
 
+// failing makes connections that the server refuses a statement, as long as it is told so.
+type failing struct {
+	driver.Connector
+	statement string
+	armed     atomic.Bool
+}
+
+type failingConn struct {
+	mysqlConn
+	f *failing
+}
+
+func (f *failing) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := f.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return failingConn{conn.(mysqlConn), f}, nil
+}
+
+var errRefused = errors.New("refused")
+
+func (c failingConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if query == c.f.statement && c.f.armed.Load() {
+		return nil, errRefused
+	}
+	return c.mysqlConn.ExecContext(ctx, query, args)
+}
+
+// A transaction whose end is refused is no part of the next one, and is not committed.
+func TestTransactionsThatDoNotEnd(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		statement string
+		end       func(*sql.Tx) error
+	}{
+		"commit refused":   {"COMMIT", (*sql.Tx).Commit},
+		"rollback refused": {"ROLLBACK", (*sql.Tx).Rollback},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn, err := mysqlConfig(Config{DSN: mariadb.Database(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			connector, err := newConnector(dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := &failing{Connector: connector, statement: tc.statement}
+			p := newPools(f)
+			t.Cleanup(func() { _ = p.Close() })
+			p.bound(1)
+			insert := func(n int, end func(*sql.Tx) error) error {
+				t.Helper()
+				tx, err := p.BeginTx(t.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := tx.ExecContext(t.Context(), "INSERT INTO kept VALUES (?)", n); err != nil {
+					t.Fatal(err)
+				}
+				return end(tx)
+			}
+			if _, err := p.ExecContext(t.Context(), "CREATE TABLE kept (id INT PRIMARY KEY)"); err != nil {
+				t.Fatal(err)
+			}
+			f.armed.Store(true)
+			err = insert(1, tc.end)
+			f.armed.Store(false)
+			if !errors.Is(err, errRefused) {
+				t.Errorf("%v, want %v", err, errRefused)
+			}
+			if n := p.transactions.Stats().OpenConnections; n != 0 {
+				t.Errorf("%d connections are kept whose transaction has not ended", n)
+			}
+			if err := insert(2, (*sql.Tx).Commit); err != nil {
+				t.Fatal(err)
+			}
+			var ids string
+			if err := p.QueryRowContext(t.Context(), "SELECT GROUP_CONCAT(id) FROM kept").Scan(&ids); err != nil || ids != "2" {
+				t.Errorf("rows %s (%v), want that of the second transaction alone", ids, err)
+			}
+		})
+	}
+}
+
 // Both kinds of connections are as many as may be, and closed when nobody needs them.
 func TestPoolsAreBounded(t *testing.T) {
 	t.Parallel()
-	for _, conns := range []int{2, 3, 8, 31} {
+	cases := map[int]struct{ single, transactions int }{1: {1, 1}, 2: {1, 1}, 3: {1, 2}, 8: {3, 5}, 31: {11, 20}}
+	for conns, want := range cases {
 		gdb := open(t, Config{Driver: MySQL, DSN: mariadb.Database(t), MaxConns: conns})
 		p := gdb.ConnPool.(*pools)
-		if n := p.Stats().MaxOpenConnections + p.transactions.Stats().MaxOpenConnections; n != conns {
-			t.Errorf("%d connections, want %d", n, conns)
+		if single, transactions := p.Stats().MaxOpenConnections, p.transactions.Stats().MaxOpenConnections; single != want.single || transactions != want.transactions {
+			t.Errorf("of %d connections %d are for single statements and %d for transactions, want %+v", conns, single, transactions, want)
 		}
 		if err := gdb.Transaction(func(tx *gorm.DB) error { return tx.Exec("DO 1").Error }); err != nil {
 			t.Fatal(err)
@@ -91,6 +183,21 @@ func TestPoolsAreBounded(t *testing.T) {
 		p.CloseIdle()
 		if n := p.Stats().OpenConnections + p.transactions.Stats().OpenConnections; n != 0 {
 			t.Errorf("%d connections are open that nobody uses", n)
+		}
+	}
+}
+
+// Nothing is left of a database that was closed.
+func TestPoolsAreClosed(t *testing.T) {
+	t.Parallel()
+	gdb := open(t, Config{Driver: MySQL, DSN: mariadb.Database(t)})
+	p := gdb.ConnPool.(*pools)
+	if err := Close(gdb); err != nil {
+		t.Fatal(err)
+	}
+	for name, pool := range map[string]*sql.DB{"single statements": p.DB, "transactions": p.transactions} {
+		if err := pool.PingContext(t.Context()); err == nil || !strings.Contains(err.Error(), "closed") {
+			t.Errorf("%s: %v, want a pool that is closed", name, err)
 		}
 	}
 }

@@ -21,11 +21,10 @@ func TestVerifyLeases(t *testing.T) {
 	if _, err := db.Migrate(t.Context(), gdb); err != nil {
 		t.Fatal(err)
 	}
-	pool, err := gdb.DB()
+	pool, err := gdb.DB() // of other sessions than those of the store's transactions
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool.SetMaxIdleConns(-1) // each transaction has a session of its own
 	if err := noteUnleased(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
