@@ -195,12 +195,13 @@ func (m mysqlMigration) holders(ctx context.Context) string {
 }
 
 // isDone says whether a statement failed because it has been run before. Each is one
-// step of the database, done wholly or not at all: what it makes first tells.
+// step of the database, done wholly or not at all: what it makes, or drops, first tells.
 func isDone(err error) bool {
 	return hasNumber(err,
 		1050, // the table or view exists
 		1060, // the column does
 		1061, // the index does
+		1091, // what is to be dropped is gone
 		1826, // the constraint does
 		3822, // MySQL's of a CHECK
 	)
