@@ -21,6 +21,7 @@ import (
 
 	"github.com/jobnetes/jobnetes/dao"
 	"github.com/jobnetes/jobnetes/jobapi/token"
+	"github.com/jobnetes/jobnetes/manager/kube"
 )
 
 // What the real parts do not do on demand: a connection that breaks in the
@@ -51,7 +52,10 @@ func newMocked(t *testing.T) *mocked {
 		t.Fatal(err)
 	}
 	m.hold(dao.Lease{ExecutionID: 1, Owner: "m1", Epoch: 1, Until: m.now.Add(time.Hour)})
-	m.jobs.EXPECT().Quiet(gomock.Any(), gomock.Any()).AnyTimes().Return(false)
+	m.jobs.EXPECT().Quiet(gomock.Any(), gomock.Any()).AnyTimes().DoAndReturn(func(name string, uid types.UID) bool {
+		job := m.jobs.Cached(name)
+		return job != nil && job.UID == uid && kube.Quiet(&job.Status) && m.succeeded == nil
+	})
 	m.jobs.EXPECT().Succeeded(gomock.Any()).AnyTimes().DoAndReturn(func(*batchv1.Job) *corev1.Pod { return m.succeeded })
 	return m
 }

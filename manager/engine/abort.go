@@ -16,7 +16,8 @@ const Aborted = "Aborted"
 // needs no definition. Like Decide it changes the rows.
 func Abort(row *dao.WorkflowExecution, tasks []*dao.TaskExecution, reason, message string, now time.Time) []dao.Transition {
 	x := &Execution{row: row, now: now.UTC().Truncate(time.Microsecond)}
-	x.abort(tasks, Aborted, reason, message, message)
+	x.abort(tasks, Aborted, message)
+	x.fail(reason, message)
 	return x.out
 }
 
@@ -29,19 +30,18 @@ func Cancel(row *dao.WorkflowExecution, tasks []*dao.TaskExecution, now time.Tim
 	if row.CancelReason != nil {
 		why += ": " + *row.CancelReason
 	}
-	x.abort(tasks, dao.Cancelled, dao.Cancelled, "the execution was cancelled "+why, dao.Cancelled+" "+why)
+	x.abort(tasks, dao.Cancelled, "the execution was cancelled "+why)
+	x.fail(dao.Cancelled, dao.Cancelled+" "+why)
 	return x.out
 }
 
-// abort fails the tasks that run, for the reason ofTasks, and the execution.
-func (x *Execution) abort(tasks []*dao.TaskExecution, ofTasks, reason, messageOfTasks, message string) {
+// abort ends the tasks that run.
+func (x *Execution) abort(tasks []*dao.TaskExecution, reason, message string) {
 	for _, r := range tasks {
 		if !r.Status.Ended() {
-			x.endFailed(&task{row: r}, ofTasks, messageOfTasks)
+			x.endFailed(&task{row: r}, reason, message)
 		}
 	}
-	unbegun, at := x.row.StartedAt == nil, x.now
+	at := x.now
 	x.row.StartedAt = cmp.Or(x.row.StartedAt, &at) // no row has ended that never started
-	x.fail(reason, message)
-	x.out[len(x.out)-1].Unbegun = unbegun
 }

@@ -194,9 +194,9 @@ func (x *Execution) endExecution(last *task) {
 }
 
 func (x *Execution) fail(reason, message string) {
-	at := x.now
+	at, unbegun := x.now, x.row.Status == dao.ExecutionScheduled
 	x.row.Status, x.row.ErrorMsg, x.row.EndedAt = dao.ExecutionFailed, cut(message, maxMessage), &at
-	x.emit(dao.Transition{Type: dao.EventExecutionFailed, Reason: reason, Message: x.row.ErrorMsg})
+	x.emit(dao.Transition{Type: dao.EventExecutionFailed, Reason: reason, Message: x.row.ErrorMsg, Unbegun: unbegun})
 }
 
 // failure says which task failed and why.

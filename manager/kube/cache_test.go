@@ -132,8 +132,13 @@ func TestQuiet(t *testing.T) { // by itself, since it counts objects
 			if uid == "" {
 				uid = "u"
 			}
-			if got := c.Quiet("j", uid); got != tc.want {
+			got := c.Quiet("j", uid)
+			if got != tc.want {
 				t.Errorf("got %t", got)
+			}
+			job.Status.StartTime = &metav1.Time{Time: time.Unix(100, 0)}
+			if got && (Finished(job) || FailedBy(job) != "" || MayBeHeldUp(job, 0, time.Unix(1e9, 0))) {
+				t.Error("there is something to look at")
 			}
 			if n := testing.AllocsPerRun(100, func() { c.Quiet("j", uid) }); n > 0 {
 				t.Errorf("it makes %v objects", n)

@@ -30,23 +30,23 @@ type Outcome struct {
 // bytes.
 const terminationLimit = 4096
 
-// condition returns the Job's true condition that ends it, or nil. Conditions
+// condition returns a Job's true condition that ends it, or nil. Conditions
 // come in any order, and others may stand beside them.
-func condition(job *batchv1.Job) *batchv1.JobCondition {
-	for i, c := range job.Status.Conditions {
+func condition(s *batchv1.JobStatus) *batchv1.JobCondition {
+	for i, c := range s.Conditions {
 		if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
-			return &job.Status.Conditions[i]
+			return &s.Conditions[i]
 		}
 	}
 	return nil
 }
 
 // Finished says whether the Job has ended.
-func Finished(job *batchv1.Job) bool { return condition(job) != nil }
+func Finished(job *batchv1.Job) bool { return condition(&job.Status) != nil }
 
 // EndedAt returns when the Job ended, if it has.
 func EndedAt(job *batchv1.Job) (time.Time, bool) {
-	c := condition(job)
+	c := condition(&job.Status)
 	if c == nil {
 		return time.Time{}, false
 	}
@@ -58,8 +58,10 @@ func EndedAt(job *batchv1.Job) (time.Time, bool) {
 
 // FailedBy returns the reason of a Job that has failed, or is about to: its pods
 // are ended, and some deleted, before it is Failed. Empty if it is neither.
-func FailedBy(job *batchv1.Job) string {
-	for _, c := range job.Status.Conditions {
+func FailedBy(job *batchv1.Job) string { return failingBy(&job.Status) }
+
+func failingBy(s *batchv1.JobStatus) string {
+	for _, c := range s.Conditions {
 		if (c.Type == batchv1.JobFailed || c.Type == batchv1.JobFailureTarget) && c.Status == corev1.ConditionTrue {
 			return cmp.Or(c.Reason, string(c.Type))
 		}
@@ -71,7 +73,7 @@ func FailedBy(job *batchv1.Job) string {
 // logs, which are only read of a Job that failed. One that is not finished has
 // succeeded, by the pod that is given (SucceedsByPod).
 func OutcomeOf(job *batchv1.Job, pods []corev1.Pod, logs []Log) Outcome {
-	c := condition(job)
+	c := condition(&job.Status)
 	if c == nil || c.Type == batchv1.JobComplete {
 		output, note := outputOf(latestFirst(job, pods))
 		return Outcome{Succeeded: true, Output: output, Note: note}

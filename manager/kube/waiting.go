@@ -15,15 +15,18 @@ import (
 // can start. A Job that is suspended, or whose pods run, is not.
 func MayBeHeldUp(job *batchv1.Job, after time.Duration, now time.Time) bool {
 	s := &job.Status
-	return s.StartTime != nil && now.Sub(s.StartTime.Time) >= after && s.Active > 0 && (s.Ready == nil || *s.Ready == 0)
+	return s.StartTime != nil && now.Sub(s.StartTime.Time) >= after && noneReady(s)
 }
 
 // Quiet says of a Job with that status that it runs, and shows nothing to look at: it has
-// not ended, is not about to fail, and its pods, if it has any, are ready.
+// not ended, is not about to fail, and one of its pods, if it has any, is ready: it may
+// not be held up.
 func Quiet(s *batchv1.JobStatus) bool {
-	job := batchv1.Job{Status: *s}
-	return !Finished(&job) && FailedBy(&job) == "" && (s.Active == 0 || s.Ready != nil && *s.Ready > 0)
+	return condition(s) == nil && failingBy(s) == "" && !noneReady(s)
 }
+
+// noneReady says whether there are pods, and none is ready, as far as is known.
+func noneReady(s *batchv1.JobStatus) bool { return s.Active > 0 && (s.Ready == nil || *s.Ready == 0) }
 
 // HeldUp is why a Job does not go on: a container cannot be started.
 type HeldUp struct {
