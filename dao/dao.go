@@ -46,6 +46,8 @@ type Store struct {
 	// What is small, and comes at the same time, shares a transaction.
 	commits gather.Group[*commit]
 	marks   gather.Group[mark]
+	// lone has room for the single statements that may wait for locks.
+	lone chan struct{}
 }
 
 // New returns a Store on an open database whose schema is up to date.
@@ -55,11 +57,41 @@ func New(db *gorm.DB) *Store { return newStore(db, db) }
 func (s *Store) PingBy(ping *gorm.DB) *Store { return newStore(s.db, ping) }
 
 func newStore(db, ping *gorm.DB) *Store {
-	s := &Store{db: db, ping: ping}
+	s := &Store{db: db, ping: ping, lone: make(chan struct{}, loneOf(db))}
 	s.commits.Together, s.commits.Alone, s.commits.Away = s.commitTogether, s.commitAlone, isAway
 	s.marks.Together, s.marks.Alone, s.marks.Away = s.markTogether, s.markAlone, isAway
+	s.commits.Pause = func(_ *commit, times int) time.Duration { return pause(times) }
+	s.marks.Pause = func(_ mark, times int) time.Duration { return pause(times) }
 	return s
 }
+
+// loneOf returns how many of the connections for single statements may wait for locks at
+// the same time: half, so that whoever reads, or says that he lives, has the others.
+func loneOf(db *gorm.DB) int {
+	pool, err := db.DB()
+	if err != nil {
+		return 1
+	}
+	return max(1, pool.Stats().MaxOpenConnections/2)
+}
+
+// exec runs a single statement that may wait for a lock, for which it waits, too, until
+// few enough others do.
+func (s *Store) exec(ctx context.Context, sql string, args ...any) *gorm.DB {
+	db := s.db.WithContext(ctx)
+	select {
+	case s.lone <- struct{}{}:
+		defer func() { <-s.lone }()
+		return db.Exec(sql, args...)
+	case <-ctx.Done():
+		_ = db.AddError(ctx.Err())
+		return db
+	}
+}
+
+// pause is how long what is locked waits for its next try: mostly it is another
+// transaction's for some milliseconds; what somebody locks by hand is his for longer.
+func pause(times int) time.Duration { return min(10*time.Millisecond<<min(times, 10), time.Second/2) }
 
 // attempts is how often a transaction that lost a deadlock is run in all.
 const attempts = 4

@@ -11,6 +11,8 @@ import (
 	"github.com/glebarez/go-sqlite"
 	mysqldriver "github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
+
+	"github.com/jobnetes/jobnetes/dao/gather"
 )
 
 // Error numbers of MySQL and MariaDB.
@@ -67,7 +69,7 @@ func isUnavailable(err error) bool {
 	}
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, context.DeadlineExceeded) || ofNet
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, gather.ErrLeft) || ofNet
 }
 
 // isLocked tells a statement that has waited for somebody's lock in vain, or was not to.
@@ -83,7 +85,7 @@ func isAway(err error) bool {
 	case mysqlLockWait, mysqlNoWait, mysqlDeadlock, mysqlInterrupted, mariadbTooLong, mysqlTooLong:
 		return false
 	}
-	return IsUnavailable(err)
+	return IsUnavailable(err) && !errors.Is(err, gather.ErrLeft)
 }
 
 // isRefused tells an error that the same statement will give again.

@@ -13,7 +13,39 @@ import (
 
 	mysqldriver "github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
+
+	"github.com/jobnetes/jobnetes/dao/gather"
 )
+
+// What has waited for a lock, say, is no sign that the database is away: what shared its
+// transaction is carried out by itself.
+func TestIsAway(t *testing.T) {
+	t.Parallel()
+	my := func(n uint16) error { return translate(&mysqldriver.MySQLError{Number: n, Message: "x"}, "do it") }
+	cases := map[string]struct {
+		err  error
+		want bool
+	}{
+		"a lock that is not got":    {my(mysqlLockWait), false},
+		"a lock that is held":       {my(mysqlNoWait), false},
+		"a deadlock":                {my(mysqlDeadlock), false},
+		"rows that stay locked":     {translate(gather.ErrLeft, "do it"), false},
+		"a query killed":            {my(mysqlInterrupted), false},
+		"a query too long":          {my(mysqlTooLong), false},
+		"a query too long, MariaDB": {my(mariadbTooLong), false},
+		"a CHECK":                   {my(mysqlCheck), false},
+		"a connection killed":       {my(mariadbKilled), true},
+		"a node without others":     {my(mysqlNotReady), true},
+		"a server that is going":    {my(mysqlShutdown), true},
+		"a broken connection":       {translate(driver.ErrBadConn, "do it"), true},
+		"a caller whose time is up": {translate(context.DeadlineExceeded, "do it"), true},
+	}
+	for name, tc := range cases {
+		if got := isAway(tc.err); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
 
 func TestTranslate(t *testing.T) {
 	t.Parallel()

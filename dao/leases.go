@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/jobnetes/jobnetes/dao/gather"
 )
 
 // Lease is the right of one manager to move one execution. The epoch grows with
@@ -73,11 +75,48 @@ type leaseKey struct {
 
 func (l Lease) key() leaseKey { return leaseKey{l.ExecutionID, l.Owner, l.Epoch} }
 
-// lockInForce locks the executions with these ids, but for those that somebody else has
-// locked, and returns their statuses by the leases that are in force.
-func lockInForce(tx *gorm.DB, ids []uint64) (map[leaseKey]ExecutionStatus, error) {
+// lockInForce locks the executions of leases, but for those that somebody else has locked,
+// and returns their statuses. Of each that it has not locked it says why: ErrConflict if the
+// lease is not in force, else gather.ErrLeft.
+func lockInForce(tx *gorm.DB, leases []Lease) (statuses []ExecutionStatus, each []error, err error) {
+	statuses, each = make([]ExecutionStatus, len(leases)), make([]error, len(leases))
+	ids := make([]uint64, len(leases))
+	for i, l := range leases {
+		ids[i] = l.ExecutionID
+	}
+	locked, err := statusesInForce(tx.Clauses(lockFree(tx)...), ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	var rest []uint64
+	for i, l := range leases {
+		status, ok := locked[l.key()]
+		if statuses[i] = status; !ok {
+			rest = append(rest, l.ExecutionID)
+		}
+	}
+	if len(rest) == 0 {
+		return statuses, each, nil
+	}
+	inForce, err := statusesInForce(tx, rest)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, l := range leases {
+		if _, ok := locked[l.key()]; !ok {
+			each[i] = ErrConflict
+			if _, ok := inForce[l.key()]; ok {
+				each[i] = gather.ErrLeft
+			}
+		}
+	}
+	return statuses, each, nil
+}
+
+// statusesInForce returns the statuses of executions by the leases that are in force.
+func statusesInForce(tx *gorm.DB, ids []uint64) (map[leaseKey]ExecutionStatus, error) {
 	var rows []WorkflowExecution
-	err := tx.Clauses(lockFree(tx)...).Select("id, status, lease_owner, lease_epoch").Where("id IN ? AND lease_owner IS NOT NULL", ids).Order("id").Find(&rows).Error
+	err := tx.Select("id, status, lease_owner, lease_epoch").Where("id IN ? AND lease_owner IS NOT NULL", ids).Order("id").Find(&rows).Error
 	inForce := make(map[leaseKey]ExecutionStatus, len(rows))
 	for _, row := range rows {
 		inForce[leaseKey{row.ID, *row.LeaseOwner, row.LeaseEpoch}] = row.Status
@@ -130,7 +169,7 @@ func (s *Store) Release(ctx context.Context, leases []Lease, now time.Time) erro
 // SetStrikes notes how many holders an execution has lost in the midst of a pass.
 // ErrConflict if l is no longer in force.
 func (s *Store) SetStrikes(ctx context.Context, l Lease, strikes uint32) error {
-	err := one(s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET strikes = ? WHERE id = ? AND lease_owner = ? AND lease_epoch = ?",
+	err := one(s.exec(ctx, "UPDATE workflow_executions SET strikes = ? WHERE id = ? AND lease_owner = ? AND lease_epoch = ?",
 		strikes, l.ExecutionID, l.Owner, l.Epoch))
 	return translate(err, "note a pass over execution %d", l.ExecutionID)
 }
@@ -138,7 +177,7 @@ func (s *Store) SetStrikes(ctx context.Context, l Lease, strikes uint32) error {
 // Acquit is SetStrikes after a pass that has shown that an execution is not what its
 // holders died of, though it has not got on: Takeovers begins anew.
 func (s *Store) Acquit(ctx context.Context, l Lease, strikes uint32) error {
-	err := one(s.db.WithContext(ctx).Exec("UPDATE workflow_executions SET takeovers = 0, strikes = ? WHERE id = ? AND lease_owner = ? AND lease_epoch = ?",
+	err := one(s.exec(ctx, "UPDATE workflow_executions SET takeovers = 0, strikes = ? WHERE id = ? AND lease_owner = ? AND lease_epoch = ?",
 		strikes, l.ExecutionID, l.Owner, l.Epoch))
 	return translate(err, "note a harmless pass over execution %d", l.ExecutionID)
 }

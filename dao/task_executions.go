@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/jobnetes/jobnetes/dao/gather"
 	"github.com/jobnetes/jobnetes/schema"
 )
 
@@ -149,7 +150,7 @@ func (s *Store) WaitingTasks(ctx context.Context, executionIDs []uint64) (map[ui
 // RecordOutput keeps data as the output of a running task; the last one counts.
 // ErrNotFound if there is no such task, ErrConflict if it has ended.
 func (s *Store) RecordOutput(ctx context.Context, taskID uint64, data string, now time.Time) error {
-	res := s.db.WithContext(ctx).Exec("UPDATE task_executions SET recorded_output = ?, recorded_rev = recorded_rev + 1, updated_at = ? WHERE id = ? AND status = ?",
+	res := s.exec(ctx, "UPDATE task_executions SET recorded_output = ?, recorded_rev = recorded_rev + 1, updated_at = ? WHERE id = ? AND status = ?",
 		data, micros(now), taskID, TaskRunning)
 	if res.Error != nil || res.RowsAffected == 1 {
 		return translate(res.Error, "record the output of task %d", taskID)
@@ -245,50 +246,62 @@ func (s *Store) markAlone(ctx context.Context, m mark) error {
 		"AND "+inForce(s.db), m.uid, m.at, m.taskID, TaskRunning, m.uid, m.lease.ExecutionID, m.lease.Owner, m.lease.Epoch))
 }
 
-// lockTasks locks the tasks with these ids, but for those that somebody else has locked,
-// and says which it has.
-func lockTasks(tx *gorm.DB, ids []uint64) (map[uint64]bool, error) {
-	locked := map[uint64]bool{}
-	if len(ids) == 0 {
-		return locked, nil
+// lockTasks locks the tasks with these ids, but for those that somebody else has locked.
+// It returns those that there are, as they are, and says which it has locked.
+func lockTasks(tx *gorm.DB, ids []uint64) (tasks map[uint64]TaskExecution, locked map[uint64]bool, err error) {
+	tasks, locked = map[uint64]TaskExecution{}, map[uint64]bool{}
+	find := func(tx *gorm.DB, ids []uint64) error {
+		if len(ids) == 0 {
+			return nil
+		}
+		var rows []TaskExecution
+		err := tx.Select("id, status, job_uid").Where("id IN ?", ids).Order("id").Find(&rows).Error
+		for _, row := range rows {
+			tasks[row.ID] = row
+		}
+		return err
 	}
-	var free []uint64
-	err := tx.Model(&TaskExecution{}).Clauses(lockFree(tx)...).Where("id IN ?", ids).Order("id").Pluck("id", &free).Error
-	for _, id := range free {
+	if err := find(tx.Clauses(lockFree(tx)...), ids); err != nil {
+		return nil, nil, err
+	}
+	for id := range tasks {
 		locked[id] = true
 	}
-	return locked, err
+	rest := slices.DeleteFunc(slices.Clone(ids), func(id uint64) bool { return locked[id] })
+	return tasks, locked, find(tx, rest)
 }
 
-// markTogether leaves out what would fail for its lease, and executions and tasks that
-// somebody has locked, so that nobody waits for them.
-func (s *Store) markTogether(ctx context.Context, ms []mark) (left map[int]bool, err error) {
-	ids, tasks := make([]uint64, len(ms)), make([]uint64, len(ms))
+// markTogether leaves out executions and tasks that somebody has locked, so that nobody
+// waits for them.
+func (s *Store) markTogether(ctx context.Context, ms []mark) (each []error, err error) {
+	leases, ids := make([]Lease, len(ms)), make([]uint64, len(ms))
 	for i, m := range ms {
-		ids[i], tasks[i] = m.lease.ExecutionID, m.taskID
+		leases[i], ids[i] = m.lease, m.taskID
 	}
 	err = s.tx(ctx, func(tx *gorm.DB) error {
-		inForce, err := lockInForce(tx, ids)
+		_, each, err = lockInForce(tx, leases)
 		if err != nil {
 			return err
 		}
-		free, err := lockTasks(tx, tasks)
+		tasks, locked, err := lockTasks(tx, ids)
 		if err != nil {
 			return err
 		}
-		left = map[int]bool{}
 		var changes []change
 		for i, m := range ms {
-			if _, ok := inForce[m.lease.key()]; !ok || !free[m.taskID] {
-				left[i] = true
-				continue
+			switch t, ok := tasks[m.taskID]; {
+			case each[i] != nil:
+			case !ok || t.Status != TaskRunning || t.JobUID != nil && *t.JobUID != m.uid:
+				each[i] = ErrConflict
+			case !locked[m.taskID]:
+				each[i] = gather.ErrLeft
+			default:
+				changes = append(changes, change{m.taskID, map[string]any{"job_uid": m.uid, "updated_at": m.at}})
 			}
-			changes = append(changes, change{m.taskID, map[string]any{"job_uid": m.uid, "updated_at": m.at}})
 		}
-		uid, args := caseOf("job_uid", changes)
-		return changeRows(tx, "task_executions", changes, "status = ? AND (job_uid IS NULL OR job_uid = "+uid+")", append([]any{TaskRunning}, args...)...)
+		return changeRows(tx, "task_executions", changes, "TRUE")
 	})
-	return left, translate(err, "mark %d Jobs as launched", len(ms))
+	return each, translate(err, "mark %d Jobs as launched", len(ms))
 }
 
 // EndedTask is what EndedTasks says of a task.

@@ -38,7 +38,7 @@ func (s *Store) RecordIndexOutput(ctx context.Context, taskID uint64, index uint
 	if s.db.Name() == sqliteDialect { // whose transactions are one at a time
 		lock, update = "", "ON CONFLICT (task_execution_id, idx) DO UPDATE SET output = excluded.output, recorded_at = excluded.recorded_at"
 	}
-	res := s.db.WithContext(ctx).Exec("INSERT INTO task_indexes (task_execution_id, idx, output, recorded_at) "+
+	res := s.exec(ctx, "INSERT INTO task_indexes (task_execution_id, idx, output, recorded_at) "+
 		"SELECT id, ?, ?, ? FROM task_executions WHERE id = ? AND status = ? AND indexes_closed = 0"+lock+" "+update,
 		index, data, at, taskID, TaskRunning)
 	if res.Error != nil || res.RowsAffected > 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"gorm.io/gorm"
 
+	"github.com/jobnetes/jobnetes/dao/gather"
 	"github.com/jobnetes/jobnetes/db"
 	"github.com/jobnetes/jobnetes/test/mariadb"
 )
@@ -67,10 +68,11 @@ func TestCommitTogether(t *testing.T) {
 		for i, ts := range all {
 			commits[i] = newCommit(leases[i], executions[i], ts, now)
 		}
-		left, err := s.commitTogether(ctx, commits)
-		if diff := cmp.Diff(map[int]bool{4: true}, left); err != nil || diff != "" {
-			t.Fatalf("left out (%v, -want +got):\n%s", err, diff)
+		each, err := s.commitTogether(ctx, commits)
+		if err != nil {
+			t.Fatal(err)
 		}
+		wantEach(t, each, len(commits), map[int]error{4: ErrConflict})
 		for i, e := range executions {
 			s.checkStep(t, e, tasks[i], i != 4)
 		}
@@ -78,6 +80,19 @@ func TestCommitTogether(t *testing.T) {
 			t.Errorf("the one that was left out: %v, want ErrConflict", err)
 		}
 	})
+}
+
+// wantEach compares the errors of so many calls that were carried out together.
+func wantEach(t *testing.T, each []error, calls int, want map[int]error) {
+	t.Helper()
+	if len(each) != calls {
+		t.Fatalf("%d errors of %d calls", len(each), calls)
+	}
+	for i, err := range each {
+		if !errors.Is(err, want[i]) || (err == nil) != (want[i] == nil) {
+			t.Errorf("call %d: %v, want %v", i, err, want[i])
+		}
+	}
 }
 
 func (s bundle) checkStep(t *testing.T, e *WorkflowExecution, task *TaskExecution, written bool) {
@@ -147,16 +162,18 @@ func TestMarkTogether(t *testing.T) {
 		stale := leases[1]
 		stale.Epoch--
 		ms := []mark{{leases[0], tasks[0].ID, "u0", now}, {stale, tasks[1].ID, "u1", now}, {leases[2], tasks[2].ID, "u2", now}}
-		left, err := s.markTogether(ctx, ms)
-		if diff := cmp.Diff(map[int]bool{1: true}, left); err != nil || diff != "" {
-			t.Fatalf("left out (%v, -want +got):\n%s", err, diff)
+		each, err := s.markTogether(ctx, ms)
+		if err != nil {
+			t.Fatal(err)
 		}
-		// One that is another Job has none be noted.
-		ms = []mark{{leases[0], tasks[0].ID, "u0", now}, {leases[2], tasks[2].ID, "another", now}, {leases[3], tasks[3].ID, "u3", now}}
-		if _, err := s.markTogether(ctx, ms); !errors.Is(err, ErrConflict) {
-			t.Errorf("%v, want ErrConflict", err)
+		wantEach(t, each, len(ms), map[int]error{1: ErrConflict})
+		// One that is another Job, or of no task, is no other's matter.
+		ms = []mark{{leases[0], tasks[0].ID, "u0", now}, {leases[2], tasks[2].ID, "another", now}, {leases[3], tasks[3].ID, "u3", now}, {leases[3], 1 << 40, "none", now}}
+		if each, err = s.markTogether(ctx, ms); err != nil {
+			t.Fatal(err)
 		}
-		for i, want := range []string{"u0", "", "u2", ""} {
+		wantEach(t, each, len(ms), map[int]error{1: ErrConflict, 3: ErrConflict})
+		for i, want := range []string{"u0", "", "u2", "u3"} {
 			row, err := s.Task(ctx, tasks[i].ID)
 			if got := row.JobUID; err != nil || (got == nil) != (want == "") || got != nil && *got != want {
 				t.Errorf("task %d: %v (%v), want %q", i, got, err, want)
@@ -191,17 +208,62 @@ func TestOneLockedRowHoldsUpNoOtherCommit(t *testing.T) {
 				commits[i] = newCommit(leases[i], executions[i], ts, now)
 				ms[i] = mark{leases[i], tasks[i].ID, fmt.Sprint("u", i), now}
 			}
-			want := map[int]bool{1: true}
-			left, err := s.markTogether(ctx, ms)
-			if diff := cmp.Diff(want, left); err != nil || diff != "" {
-				t.Errorf("marks left out (%v, -want +got):\n%s", err, diff)
+			want := map[int]error{1: gather.ErrLeft}
+			each, err := s.markTogether(ctx, ms)
+			if err != nil {
+				t.Fatal(err)
 			}
-			left, err = s.commitTogether(ctx, commits)
-			if diff := cmp.Diff(want, left); err != nil || diff != "" {
-				t.Errorf("commits left out (%v, -want +got):\n%s", err, diff)
+			wantEach(t, each, len(all), want)
+			if each, err = s.commitTogether(ctx, commits); err != nil {
+				t.Fatal(err)
 			}
+			wantEach(t, each, len(all), want)
 		})
 	}
+}
+
+// However many writes wait for what somebody has locked, whoever reads, and whoever writes
+// something else, waits for none of them.
+func TestLockedRowsKeepNoConnections(t *testing.T) {
+	t.Parallel()
+	s := open(t, db.Config{Driver: db.MySQL, DSN: mariadb.Database(t), MaxConns: 8}) // 3 of them for single statements
+	leases, _, tasks := s.begun(t, 3)
+	s.lock(t, "SELECT id FROM task_executions WHERE workflow_execution_id IN ?", []uint64{leases[1].ExecutionID, leases[2].ExecutionID})
+	pool, err := s.gdb.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var waiting sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting.Go(func() { _ = s.MarkLaunched(ctx, leases[1], tasks[1].ID, "u1", now) })
+	s.awaitWaiting(t, "UPDATE task_executions SET job_uid%")
+	before := pool.Stats().WaitCount
+	soon, expire := context.WithTimeout(t.Context(), time.Second)
+	defer expire()
+	if err := s.MarkLaunched(soon, leases[1], tasks[1].ID, "u1", now); !errors.Is(err, gather.ErrLeft) {
+		t.Errorf("another mark that waits: %v, want that it is left out", err)
+	}
+	soon, expire = context.WithTimeout(t.Context(), time.Second)
+	defer expire()
+	var records sync.WaitGroup
+	for range 5 {
+		for _, locked := range tasks[1:] {
+			records.Go(func() {
+				if err := s.RecordOutput(soon, locked.ID, "{}", now); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("a record of a locked task: %v", err)
+				}
+			})
+		}
+	}
+	records.Wait()
+	if n := pool.Stats().WaitCount - before; n > 0 {
+		t.Errorf("%d calls have waited for a connection", n)
+	}
+	if err := s.MarkLaunched(t.Context(), leases[0], tasks[0].ID, "u0", now); err != nil {
+		t.Errorf("a mark of another execution: %v", err)
+	}
+	cancel()
+	waiting.Wait()
 }
 
 // What a step of a chain costs, alone and with others, counted by the server.
@@ -215,18 +277,18 @@ func TestStatementsOfAStep(t *testing.T) {
 		"together": {20, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, db.Config{Driver: db.MySQL, DSN: mariadb.Database(t), MaxConns: 1}) // all transactions by one
+			s := open(t, db.Config{Driver: db.MySQL, DSN: mariadb.Database(t), MaxConns: 1}) // all by two connections
 			leases, executions, tasks := s.begun(t, tc.together)
 			all := steps(executions, tasks)
-			questions := func() (n int) {
+			questions := func() int {
 				t.Helper()
-				err := s.gdb.Transaction(func(tx *gorm.DB) error {
-					return tx.Raw("SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'QUESTIONS'").Scan(&n).Error
-				})
+				const ask = "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'QUESTIONS'"
+				var single, ofTransactions int
+				err := errors.Join(s.gdb.Raw(ask).Scan(&single).Error, s.gdb.Transaction(func(tx *gorm.DB) error { return tx.Raw(ask).Scan(&ofTransactions).Error }))
 				if err != nil {
 					t.Fatal(err)
 				}
-				return n
+				return single + ofTransactions
 			}
 			before := questions()
 			if tc.together == 1 {
@@ -238,11 +300,12 @@ func TestStatementsOfAStep(t *testing.T) {
 				for i, ts := range all {
 					commits[i] = newCommit(leases[i], executions[i], ts, now)
 				}
-				if left, err := s.commitTogether(t.Context(), commits); err != nil || len(left) > 0 {
-					t.Fatalf("%v are left out: %v", left, err)
+				each, err := s.commitTogether(t.Context(), commits)
+				if err := errors.Join(append(each, err)...); err != nil {
+					t.Fatal(err)
 				}
 			}
-			n := questions() - before - 2 // the ends of these transactions, and a question
+			n := questions() - before - 3 // the end of the first question's transaction, and two questions
 			if t.Logf("%d statements", n); n > tc.most || n < 4 {
 				t.Errorf("%d statements, want %d at the most", n, tc.most)
 			}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"github.com/jobnetes/jobnetes/dao/gather"
 )
 
 // Transition is one step of an execution or of one of its tasks, as the engine
@@ -157,35 +159,34 @@ func (c *commit) executionColumns() map[string]any {
 	return columns
 }
 
-// commitTogether writes what is small in one transaction. It leaves out what would
-// fail, and executions and tasks that somebody has locked, so that nobody waits for them.
-func (s *Store) commitTogether(ctx context.Context, cs []*commit) (left map[int]bool, err error) {
-	ids := make([]uint64, len(cs))
+// commitTogether writes what is small in one transaction. It leaves out executions and
+// tasks that somebody has locked, so that nobody waits for them.
+func (s *Store) commitTogether(ctx context.Context, cs []*commit) (each []error, err error) {
+	leases := make([]Lease, len(cs))
+	var ids []uint64
 	for i, c := range cs {
-		ids[i] = c.lease.ExecutionID
+		leases[i] = c.lease
+		ids = append(ids, c.touches()...)
 	}
 	err = s.tx(ctx, func(tx *gorm.DB) error {
-		inForce, err := lockInForce(tx, ids)
+		var statuses []ExecutionStatus
+		statuses, each, err = lockInForce(tx, leases)
 		if err != nil {
 			return err
 		}
-		var tasks []uint64
-		for _, c := range cs {
-			tasks = append(tasks, c.touches()...)
-		}
-		free, err := lockTasks(tx, tasks)
+		tasks, locked, err := lockTasks(tx, ids)
 		if err != nil {
 			return err
 		}
-		left = map[int]bool{}
 		var (
 			all     []*commit
 			changes []change
 		)
 		for i, c := range cs {
-			status, ok := inForce[c.lease.key()]
-			if !ok || !slices.Contains(c.from(), status) || slices.ContainsFunc(c.touches(), func(id uint64) bool { return !free[id] }) {
-				left[i] = true
+			if each[i] == nil {
+				each[i] = c.mayBeWritten(statuses[i], tasks, locked)
+			}
+			if each[i] != nil {
 				continue
 			}
 			all = append(all, c)
@@ -198,7 +199,24 @@ func (s *Store) commitTogether(ctx context.Context, cs []*commit) (left map[int]
 		}
 		return writeTasks(tx, all, "")
 	})
-	return left, translate(err, "move %d executions", len(cs))
+	return each, translate(err, "move %d executions", len(cs))
+}
+
+// mayBeWritten says why a commit, whose execution is locked and has that status, must not
+// be written, or not yet: these tasks there are, and those are locked.
+func (c *commit) mayBeWritten(status ExecutionStatus, tasks map[uint64]TaskExecution, locked map[uint64]bool) error {
+	if !slices.Contains(c.from(), status) {
+		return ErrConflict
+	}
+	for _, id := range c.touches() {
+		if _, ok := tasks[id]; !ok {
+			return ErrConflict
+		}
+		if !locked[id] {
+			return gather.ErrLeft
+		}
+	}
+	return nil
 }
 
 // events are those of the transitions.

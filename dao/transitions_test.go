@@ -173,6 +173,10 @@ func TestAnExecutionBeginsOnce(t *testing.T) {
 				if !errors.Is(err, ErrConflict) {
 					t.Errorf("Commit: %v, want ErrConflict", err)
 				}
+				each, err := s.commitTogether(t.Context(), []*commit{newCommit(l, e, []Transition{tc}, later)})
+				if err != nil || !errors.Is(each[0], ErrConflict) {
+					t.Errorf("together with others: %v, %v, want ErrConflict", each, err)
+				}
 				got, err := s.Execution(t.Context(), e.ID)
 				if err != nil || !got.StartedAt.Equal(now) || got.Status != ExecutionRunning {
 					t.Errorf("%s, started at %v, %v; want it to run since %v", got.Status, got.StartedAt, err, now)

@@ -3,8 +3,8 @@ package gather
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,18 +19,22 @@ func isAway(err error) bool { return errors.Is(err, errAway) }
 // the answer that is its own.
 func TestGroup(t *testing.T) {
 	t.Parallel()
-	refused := errors.New("refused")
+	refused, conflict := errors.New("refused"), errors.New("conflict")
 	cases := map[string]struct {
-		err       error // of what is carried out together
-		left      map[int]bool
-		wantAlone []string // but for the first call
-		wantErrs  map[string]error
+		err      error            // of what is carried out together
+		each     map[string]error // of what is carried out together
+		apart    map[string]error // of what is carried out by itself
+		want     []string         // what is carried out, but for the first
+		wantErrs map[string]error
 	}{
-		"all at once":             {},
-		"one is left out":         {left: map[int]bool{1: true}, wantAlone: []string{"c"}},
-		"one is refused":          {err: refused, wantAlone: []string{"b", "c", "d"}},
-		"the database is away":    {err: errAway, wantErrs: map[string]error{"b": errAway, "c": errAway, "d": errAway}},
-		"one is refused, for all": {err: refused, wantAlone: []string{"b", "c", "d"}, wantErrs: map[string]error{"d": refused}},
+		"all at once":           {want: []string{"b c d"}},
+		"one is not to be":      {each: map[string]error{"c": conflict}, want: []string{"b c d"}, wantErrs: map[string]error{"c": conflict}},
+		"one is left out":       {each: map[string]error{"c": ErrLeft}, want: []string{"b c d", "c alone"}},
+		"two are left out":      {each: map[string]error{"b": ErrLeft, "c": ErrLeft}, want: []string{"b c d", "b alone", "c alone"}},
+		"all are refused":       {err: refused, want: []string{"b c d", "b", "c", "d"}},
+		"the database is away":  {err: errAway, want: []string{"b c d"}, wantErrs: map[string]error{"b": errAway, "c": errAway, "d": errAway}},
+		"one is why":            {err: refused, apart: map[string]error{"d": conflict}, want: []string{"b c d", "b", "c", "d"}, wantErrs: map[string]error{"d": conflict}},
+		"one is why, or locked": {err: refused, apart: map[string]error{"d": ErrLeft}, want: []string{"b c d", "b", "c", "d", "d alone"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -38,23 +42,35 @@ func TestGroup(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				first := make(chan struct{})
 				var mu sync.Mutex
-				var alone []string
-				var together [][]string
+				var carried []string
+				note := func(what string) {
+					mu.Lock()
+					defer mu.Unlock()
+					carried = append(carried, what)
+				}
 				g := &Group[string]{
-					Away: isAway,
-					Together: func(_ context.Context, calls []string) (map[int]bool, error) {
-						together = append(together, calls)
-						return tc.left, tc.err
+					Away:  isAway,
+					Pause: func(call string, _ int) time.Duration { return time.Duration(call[0]) * time.Millisecond },
+					Together: func(_ context.Context, calls []string) ([]error, error) {
+						note(strings.Join(calls, " "))
+						each, of := make([]error, len(calls)), tc.each
+						if len(calls) == 1 {
+							of = tc.apart
+						} else if tc.err != nil {
+							return nil, tc.err
+						}
+						for i, call := range calls {
+							each[i] = of[call]
+						}
+						return each, nil
 					},
 					Alone: func(_ context.Context, call string) error {
 						if call == "a" {
 							<-first
 							return nil
 						}
-						mu.Lock()
-						defer mu.Unlock()
-						alone = append(alone, call)
-						return tc.wantErrs[call]
+						note(call + " alone")
+						return nil
 					},
 				}
 				errs := map[string]error{}
@@ -68,13 +84,11 @@ func TestGroup(t *testing.T) {
 					synctest.Wait()
 				}
 				close(first)
+				time.Sleep(time.Second) // of the bubble: all pauses are over
 				synctest.Wait()
-				if want := [][]string{{"b", "c", "d"}}; fmt.Sprint(together) != fmt.Sprint(want) {
-					t.Errorf("together: %v, want %v", together, want)
-				}
-				slices.Sort(alone)
-				if !slices.Equal(alone, tc.wantAlone) {
-					t.Errorf("alone: %v, want %v", alone, tc.wantAlone)
+				slices.Sort(carried[1:]) // by themselves they are at once
+				if !slices.Equal(carried, tc.want) {
+					t.Errorf("carried out: %q, want %q", carried, tc.want)
 				}
 				for _, call := range []string{"a", "b", "c", "d"} {
 					if err, ended := errs[call]; !ended || !errors.Is(err, tc.wantErrs[call]) || (err != nil) != (tc.wantErrs[call] != nil) {
@@ -89,14 +103,120 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+// However many wait for what somebody has locked, one of them waits in the midst of it, and
+// what is not locked waits for none of them.
+func TestGroupWithLocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		unlocked := make(chan struct{})
+		locked := true
+		var mu sync.Mutex
+		alone, most := 0, 0
+		g := &Group[string]{
+			Away:  isAway,
+			Pause: func(string, int) time.Duration { return time.Second },
+			Together: func(_ context.Context, calls []string) ([]error, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				each := make([]error, len(calls))
+				for i, call := range calls {
+					if locked && call == "locked" {
+						each[i] = ErrLeft
+					}
+				}
+				return each, nil
+			},
+			Alone: func(_ context.Context, call string) error {
+				mu.Lock()
+				wait := locked && call == "locked"
+				alone++
+				most = max(most, alone)
+				mu.Unlock()
+				if wait {
+					<-unlocked
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				alone--
+				return nil
+			},
+		}
+		ended := make([]error, 0, 20)
+		for range 20 {
+			go func() {
+				err := g.Do(t.Context(), "locked")
+				mu.Lock()
+				defer mu.Unlock()
+				ended = append(ended, err)
+			}()
+			time.Sleep(2 * patience) // of the bubble: nobody waits for that one any more
+			began := time.Now()
+			if err := g.Do(t.Context(), "free"); err != nil || time.Since(began) > patience {
+				t.Fatalf("what is free ends after %s: %v", time.Since(began), err)
+			}
+		}
+		gone, leave := context.WithCancel(t.Context())
+		var left error
+		go func() { left = g.Do(gone, "locked") }()
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		if !errors.Is(left, context.Canceled) || !errors.Is(left, ErrLeft) {
+			t.Errorf("the caller that left: %v", left)
+		}
+		if most != 1 || len(ended) != 0 {
+			t.Errorf("%d wait in the midst of it, want 1; %d have ended", most, len(ended))
+		}
+		mu.Lock()
+		locked = false
+		mu.Unlock()
+		close(unlocked)
+		time.Sleep(2 * time.Second) // of the bubble: a pause, and more
+		synctest.Wait()
+		if len(ended) != 20 || errors.Join(ended...) != nil {
+			t.Errorf("%d have ended: %v", len(ended), errors.Join(ended...))
+		}
+	})
+}
+
+// What stays locked is given up, as a lock is that a statement waits for.
+func TestGroupGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		g := &Group[string]{
+			Away:  isAway,
+			Pause: func(_ string, times int) time.Duration { return time.Duration(times) * time.Second },
+			Together: func(_ context.Context, calls []string) ([]error, error) {
+				tries++
+				return []error{ErrLeft}, nil
+			},
+			Alone: func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() },
+		}
+		stuck, end := context.WithCancel(t.Context())
+		var first sync.WaitGroup
+		first.Go(func() { _ = g.Do(stuck, "a") })
+		synctest.Wait()
+		began := time.Now()
+		err := g.Do(t.Context(), "b")
+		if waited := time.Since(began); !errors.Is(err, ErrLeft) || waited < lockWait || waited > 2*lockWait || tries != 5 {
+			t.Errorf("it ends after %s and %d tries: %v", waited, tries, err)
+		}
+		end()
+		first.Wait()
+	})
+}
+
 // A caller whose time is up leaves; if it was to lead, others are none the worse.
 func TestGroupWithoutTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		first := make(chan struct{})
 		g := &Group[string]{
-			Away:     isAway,
-			Together: func(ctx context.Context, _ []string) (map[int]bool, error) { return nil, ctx.Err() },
+			Away: isAway,
+			Together: func(ctx context.Context, calls []string) ([]error, error) {
+				return make([]error, len(calls)), ctx.Err()
+			},
 			Alone: func(ctx context.Context, call string) error {
 				if call == "a" {
 					<-first
@@ -135,9 +255,9 @@ func TestGroupGoesOn(t *testing.T) {
 		var together int
 		g := &Group[string]{
 			Away: isAway,
-			Together: func(_ context.Context, calls []string) (map[int]bool, error) {
+			Together: func(_ context.Context, calls []string) ([]error, error) {
 				together += len(calls)
-				return nil, nil
+				return make([]error, len(calls)), nil
 			},
 			Alone: func(context.Context, string) error {
 				<-locked

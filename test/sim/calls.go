@@ -41,7 +41,7 @@ type call struct {
 
 	execution uint64    // whose rows it writes as the holder; 0: none, or several
 	together  int       // how many calls of managers or clients it writes in one transaction
-	due       time.Time // not before is it carried out, if it writes together
+	due       time.Time // not before is it carried out, if it is one that several share, also if it has one alone
 	late      bool      // made while its process was stopped: it is sent once that goes on
 	applied   bool      // carried out, and the answer is under way
 	err       error

@@ -66,9 +66,7 @@ func (c *commit) write(t *tx) error {
 
 func (c *commit) writeExecution(t *tx) error {
 	row, e := t.execution(c.execution.ID), c.execution
-	unbegun := slices.ContainsFunc(c.transitions, func(tr dao.Transition) bool { return tr.Type == dao.EventExecutionStarted || tr.Unbegun })
-	asDecided := row != nil && !row.Status.Ended() && (!unbegun || row.Status == dao.ExecutionScheduled)
-	if row == nil || !t.db.unfenced && !holds(row, c.lease) || !t.db.unconditional && !asDecided {
+	if row == nil || !t.db.unfenced && !holds(row, c.lease) || !c.isAsDecided(t) {
 		return conflicting("move execution %d", c.lease.ExecutionID)
 	}
 	row.Status, row.Output, row.ErrorMsg, row.StartedAt, row.EndedAt, row.UpdatedAt = e.Status, e.Output, e.ErrorMsg, fresh(e.StartedAt), fresh(e.EndedAt), c.at
@@ -78,6 +76,18 @@ func (c *commit) writeExecution(t *tx) error {
 	}
 	t.lost[row.ID] = losses{}
 	return t.saveExecution(row)
+}
+
+// isAsDecided says whether the execution's status is one that this was decided on.
+func (c *commit) isAsDecided(t *tx) bool {
+	if t.db.unconditional {
+		return true
+	}
+	unbegun := slices.ContainsFunc(c.transitions, func(tr dao.Transition) bool {
+		return tr.Type == dao.EventExecutionStarted || tr.Unbegun && !t.db.unasked
+	})
+	row := t.execution(c.execution.ID)
+	return row != nil && !row.Status.Ended() && (!unbegun || row.Status == dao.ExecutionScheduled)
 }
 
 func (c *commit) insertTasks(t *tx) (map[*dao.TaskExecution]bool, error) {

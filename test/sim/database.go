@@ -26,7 +26,7 @@ type database struct {
 	recorded   map[recordKey][]string // all that was ever recorded
 
 	// The safeguards that a mutation may switch off.
-	unfenced, unconditional, sameEpoch, unclosed, unlooked bool
+	unfenced, unconditional, sameEpoch, unclosed, unlooked, unasked bool
 	// committed is told of each transaction that is about to be committed.
 	committed func(t *tx)
 }

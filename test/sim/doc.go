@@ -17,7 +17,8 @@
 // Clients start the executions that are not inserted by SQL, and jobs record their
 // outputs, by calls of a jobapi (clients.go). They call again until they are
 // answered for good, also while a call before is under way; calls meet, so that
-// jobapi writes them together. Managers with an address are told of starts.
+// jobapi writes them together. What an index records once more, after its pod's end, is
+// written past jobapi. Managers with an address are told of starts.
 //
 // What a manager writes at the same time shares transactions, by the very code that dao has
 // for that (package gather). A quarter of the schedules have it happen often.

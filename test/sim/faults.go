@@ -81,7 +81,7 @@ var faultMeanings = [faultKinds]string{
 	"a call was not carried out, for a reason that passes: a deadlock or a lost connection of the database; 429, 500, a quota, a timeout or a lost connection of the API server",
 	"the database would never take a write, as one that is too large",
 	"the database said that a row had changed, which it had not",
-	"the database refused a transaction that several shared, and took each alone", "a write was left out of a transaction that several shared, as somebody had locked a row",
+	"the database refused a transaction that several shared, and took each by itself", "a write was left out of a transaction that several shared, as somebody had locked a row",
 	"as by kill -9; another one starts in its place", "as by SIGTERM; another one starts in its place",
 	"it stood still, mostly for longer than its lease, and went on",
 	"for some seconds nothing reached it", "for some seconds nothing reached it", "a watch died without a word",

@@ -157,6 +157,7 @@ func (w *world) checkTask(t *tx, before, after *dao.TaskExecution) (events []str
 		w.checkEnd(before, after)
 	}
 	if after.Status == dao.TaskSuccess {
+		w.checkAcknowledged(after)
 		return append(events, eventName(dao.EventTaskSucceeded, after.WorkflowExecutionID, &after.ID))
 	}
 	return append(events, eventName(dao.EventTaskFailed, after.WorkflowExecutionID, &after.ID))

@@ -44,19 +44,23 @@ const (
 	AnyPod
 	// NoClose lets indexes record while their outputs are read.
 	NoClose
-	// NoAlone takes what is left out of a transaction that is shared for written.
-	NoAlone
+	// NoAgain takes what is left out of a transaction that is shared for written.
+	NoAgain
 	// NoLook starts executions without looking what their requests have started before.
 	NoLook
 	// WrongOrder gives the clients whose starts were written together each other's ids.
 	WrongOrder
 	// Trust takes outputs for recorded when the answer is lost.
 	Trust
+	// NoUnbegun ends executions that had not begun without asking whether they have since.
+	NoUnbegun
+	// NoApart takes what shares a transaction that fails for written.
+	NoApart
 )
 
 // weaken switches off what is the database's part.
 func (m Mutation) weaken(db *database) {
-	db.unfenced, db.unconditional, db.sameEpoch, db.unclosed, db.unlooked = m == NoFence, m == NoCondition, m == NoEpoch, m == NoClose, m == NoLook
+	db.unfenced, db.unconditional, db.sameEpoch, db.unclosed, db.unlooked, db.unasked = m == NoFence, m == NoCondition, m == NoEpoch, m == NoClose, m == NoLook, m == NoUnbegun
 }
 
 // wrap returns the store and the Jobs that a process's manager is given.
@@ -73,8 +77,11 @@ func (m Mutation) wrap(p *process) (manager.Store, manager.Jobs) {
 		return s, &hasty{jobs: k}
 	case NoGrantLock:
 		return &unlocked{store: s}, k
-	case NoAlone:
+	case NoAgain:
 		s.trusting = true
+		return s, k
+	case NoApart:
+		s.careless = true
 		return s, k
 	default:
 		return s, k

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -36,6 +37,7 @@ func (w *world) newRecord(key string, of recordKey, output string, due time.Time
 		},
 		sent: func(t *try) { t.before = len(w.db.recorded[of]) },
 		acknowledged: func(t *try) {
+			w.acknowledged[of] = true
 			if t.id != of.task || !slices.Contains(w.db.recorded[of][t.before:], output) {
 				w.violate("%s is acknowledged, and its output has not been recorded since it was sent: %s", key, output)
 			}
@@ -50,6 +52,9 @@ func (w *world) newRecord(key string, of recordKey, output string, due time.Time
 // text, since it has not become a gRPC status here.
 func (w *world) isTooLate(key string, of recordKey, err error) bool {
 	if errors.Is(err, dao.ErrNotFound) {
+		if w.db.tasks[of.task] != nil {
+			w.violate("%s is told that its task is not there, and it is", key)
+		}
 		return true
 	}
 	if !strings.Contains(err.Error(), "has ended") {
@@ -59,6 +64,22 @@ func (w *world) isTooLate(key string, of recordKey, err error) bool {
 		w.violate("%s is told that its task has ended, and it has not", key)
 	}
 	return true
+}
+
+// checkAcknowledged says whether a task that succeeds has all outputs of which its job was
+// told that they are recorded; whatever trouble there was.
+func (w *world) checkAcknowledged(t *dao.TaskExecution) {
+	if w.acknowledged[recordKey{t.ID, whole}] && (t.RecordedOutput == nil || t.Output != *t.RecordedOutput) {
+		w.violate("task %d succeeds with the output %s, which is not the one that it has recorded: that was acknowledged", t.ID, t.Output)
+	}
+	var outputs [indexCount]json.RawMessage
+	_ = json.Unmarshal([]byte(t.Output), &outputs) // an object, if it is not indexed
+	for i, output := range outputs {
+		row := w.db.indexes[indexKey{t.ID, uint32(i)}]
+		if w.acknowledged[recordKey{t.ID, i}] && (!row.recorded || string(output) != row.output) {
+			w.violate("task %d succeeds with the output %s, without what its index %d has recorded: that was acknowledged", t.ID, t.Output, i)
+		}
+	}
 }
 
 // beginRecord has a job record its output, or that of an index. It waits for jobapi's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,8 +141,8 @@ func (t *tx) insertExecution(n dao.NewExecution, now time.Time) (*dao.WorkflowEx
 // that this asks for.
 func (w *world) checkStarted(t *tx, e *dao.WorkflowExecution) (events []string) {
 	for _, rows := range []map[uint64]*dao.WorkflowExecution{t.executions, w.db.executions} {
-		for id, other := range rows {
-			if id < e.ID && other.RequestID != nil && *other.RequestID == *e.RequestID {
+		for _, id := range slices.Sorted(maps.Keys(rows)) {
+			if other := rows[id]; id < e.ID && other.RequestID != nil && *other.RequestID == *e.RequestID {
 				w.violate("execution %d is started by %s, which has started execution %d before", e.ID, *e.RequestID, id)
 				return nil
 			}

@@ -17,14 +17,16 @@ type store struct {
 	p       *process
 	commits gather.Group[commitCall]
 	marks   gather.Group[mark]
-	// trusting: see NoAlone.
-	trusting bool
+	// trusting: see NoAgain; careless: see NoApart.
+	trusting, careless bool
 }
 
 func newStore(p *process) *store {
 	s := &store{p: p}
 	s.commits.Together, s.commits.Alone, s.commits.Away = s.commitTogether, s.commitAlone, isAway
 	s.marks.Together, s.marks.Alone, s.marks.Away = s.markTogether, s.markAlone, isAway
+	s.commits.Pause = func(c commitCall, times int) time.Duration { return pause(c.execution.ID, times) }
+	s.marks.Pause = func(m mark, times int) time.Duration { return pause(m.taskID, times) }
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jobnetes/jobnetes/dao"
+	"github.com/jobnetes/jobnetes/dao/gather"
 )
 
 // What a manager writes at the same time shares a transaction, as in dao: package gather
@@ -47,18 +48,19 @@ func (s *store) commitAlone(ctx context.Context, call commitCall) error {
 	return err
 }
 
-func (s *store) commitTogether(ctx context.Context, calls []commitCall) (map[int]bool, error) {
+func (s *store) commitTogether(ctx context.Context, calls []commitCall) ([]error, error) {
 	cs, leases := make([]*commit, len(calls)), make([]dao.Lease, len(calls))
 	for i, call := range calls {
 		cs[i], leases[i] = call.copy(), call.lease
 	}
-	left, err := s.together(ctx, commitsTogether, leases, func(t *tx, i int) error { return cs[i].write(t) })
+	allowed := func(t *tx, i int) bool { return cs[i].isAsDecided(t) }
+	each, err := s.together(ctx, commitsTogether, leases, allowed, func(t *tx, i int) error { return cs[i].write(t) })
 	for i, c := range cs {
-		if err == nil && !left[i] {
+		if err == nil && each[i] == nil {
 			c.giveBack()
 		}
 	}
-	return left, err
+	return each, err
 }
 
 // mark is a call of MarkLaunched.
@@ -80,57 +82,77 @@ func (s *store) markAlone(ctx context.Context, m mark) error {
 	return s.change(s.hold(ctx, m.lease.ExecutionID, "MarkLaunched %d", m.taskID), &m.lease, m.write)
 }
 
-func (s *store) markTogether(ctx context.Context, ms []mark) (map[int]bool, error) {
+func (s *store) markTogether(ctx context.Context, ms []mark) ([]error, error) {
 	leases := make([]dao.Lease, len(ms))
 	for i, m := range ms {
 		leases[i] = m.lease
 	}
-	return s.together(ctx, marksTogether, leases, func(t *tx, i int) error { return ms[i].write(t) })
+	allowed := func(t *tx, i int) bool { return ms[i].isAsDecided(t) }
+	return s.together(ctx, marksTogether, leases, allowed, func(t *tx, i int) error { return ms[i].write(t) })
+}
+
+func (m mark) isAsDecided(t *tx) bool {
+	row := t.task(m.taskID)
+	return row != nil && (t.db.unconditional || row.Status == dao.TaskRunning && (row.JobUID == nil || *row.JobUID == m.uid))
 }
 
 func (m mark) write(t *tx) error {
-	row := t.task(m.taskID)
-	fenced := !t.db.unfenced && !holds(t.execution(m.lease.ExecutionID), m.lease)
-	changed := !t.db.unconditional && row != nil && (row.Status != dao.TaskRunning || row.JobUID != nil && *row.JobUID != m.uid)
-	if row == nil || fenced || changed {
+	if !t.db.unfenced && !holds(t.execution(m.lease.ExecutionID), m.lease) || !m.isAsDecided(t) {
 		return conflicting("mark the Job of task %d as launched", m.taskID)
 	}
+	row := t.task(m.taskID)
 	row.JobUID, row.UpdatedAt = fresh(&m.uid), m.at
 	return t.saveTask(row)
 }
 
-// together writes what several leases allow in one transaction. It leaves out what is no
-// longer allowed, and what somebody else has locked.
-func (s *store) together(ctx context.Context, kind string, leases []dao.Lease, write func(t *tx, i int) error) (left map[int]bool, err error) {
+// together writes what several leases allow in one transaction. It leaves out what somebody
+// else has locked, and what is no longer allowed, by the lease or else.
+func (s *store) together(
+	ctx context.Context, kind string, leases []dao.Lease, allowed func(t *tx, i int) bool, write func(t *tx, i int) error,
+) (each []error, err error) {
 	var ids []uint64
 	for _, l := range leases {
 		ids = append(ids, l.ExecutionID)
 	}
 	c := s.write(ctx, "%s of %v", kind, ids)
 	c.together = len(leases)
-	return ask(s.p, c, func() (map[int]bool, error) {
-		left := map[int]bool{}
+	if len(leases) == 1 {
+		c.execution = ids[0]
+	}
+	each, err = ask(s.p, c, func() ([]error, error) {
+		each, written := make([]error, len(leases)), 0
 		err := s.db().transaction(func(t *tx) error {
 			for i, l := range leases {
-				if !s.db().unfenced && !holds(t.execution(l.ExecutionID), l) || s.p.w.faults.happens(lockedRow, 3) {
-					left[i] = true
+				if !s.db().unfenced && !holds(t.execution(l.ExecutionID), l) || !allowed(t, i) {
+					each[i] = conflicting("%s", kind)
+					continue
+				}
+				if s.p.w.faults.happens(lockedRow, 3) {
+					each[i] = gather.ErrLeft
 					continue
 				}
 				t.by(l)
 				if err := write(t, i); err != nil {
 					return err
 				}
+				written++
 			}
 			return nil
 		})
 		if err == nil {
-			s.p.w.countTogether(kind, len(leases)-len(left))
+			s.p.w.countTogether(kind, written)
 		}
-		if s.trusting {
-			left = nil
-		}
-		return left, err
+		return each, err
 	})
+	for i, left := range each {
+		if s.trusting && errors.Is(left, gather.ErrLeft) {
+			each[i] = nil
+		}
+	}
+	if s.careless && err != nil && len(leases) > 1 {
+		each, err = make([]error, len(leases)), nil
+	}
+	return each, err
 }
 
 // What is counted of transactions that are shared.
@@ -148,6 +170,12 @@ func (w *world) countTogether(kind string, n int) {
 	if n > 1 {
 		w.together[kind]++
 	}
+}
+
+// pause is how long what is locked waits for its next try. No two calls come back at the
+// same instant, where nobody's choice would be which is first.
+func pause(id uint64, times int) time.Duration {
+	return time.Duration(times)*50*time.Millisecond + time.Duration(id)*time.Microsecond
 }
 
 // isAway tells a database that nobody can reach from one that has refused something.

@@ -24,29 +24,15 @@ func (w *world) disturb() bool {
 }
 
 func (w *world) strike(k fault) bool {
-	alive := w.alive()
-	if len(alive) == 0 {
-		return false
-	}
-	switch p := alive[w.faults.details.IntN(len(alive))]; k {
-	case killed:
-		w.trace.add(w, p.owner, "is killed")
-		w.kill(p)
-	case stopped:
-		w.trace.add(w, p.owner, "is told to stop")
-		p.cancel()
-		p.replaceAt = w.now().Add(w.faults.seconds(20))
-	case paused:
-		return w.pause(p)
+	switch k {
+	case killed, stopped, paused, watchCut, woken:
+		return w.strikeManager(k)
 	case dbAway:
 		w.dbBack = w.now().Add(w.faults.seconds(20))
 		w.trace.add(w, "the database is away")
 	case apiAway:
 		w.apiBack = w.now().Add(w.faults.seconds(20))
 		w.trace.add(w, "the API server is away")
-	case watchCut:
-		p.watch.connected, p.watch.queue = false, nil
-		w.trace.add(w, p.owner, "has its watch cut")
 	case deletedJob:
 		return w.deleteJob()
 	case overruled:
@@ -57,14 +43,37 @@ func (w *world) strike(k fault) bool {
 		return w.recordAgain(k == otherRecord)
 	case cancelled:
 		return w.cancel()
-	case woken:
-		return w.wake(p)
 	case endedAPI:
 		return w.endAPI()
 	case calledAgain:
 		return w.callAgain()
 	case reusedID:
 		return w.reuseID()
+	}
+	return true
+}
+
+// strikeManager has a fault happen to one of the managers.
+func (w *world) strikeManager(k fault) bool {
+	alive := w.alive()
+	if len(alive) == 0 {
+		return false
+	}
+	switch p := anyOf(w.faults.details, alive); k {
+	case killed:
+		w.trace.add(w, p.owner, "is killed")
+		w.kill(p)
+	case stopped:
+		w.trace.add(w, p.owner, "is told to stop")
+		p.cancel()
+		p.replaceAt = w.now().Add(w.faults.seconds(20))
+	case paused:
+		return w.pause(p)
+	case watchCut:
+		p.watch.connected, p.watch.queue = false, nil
+		w.trace.add(w, p.owner, "has its watch cut")
+	case woken:
+		return w.wake(p)
 	}
 	return true
 }

@@ -53,8 +53,8 @@ func (w *world) wakeUpOptions() []option {
 		}
 		options = append(options, func() {
 			w.wakeUps = append(w.wakeUps[:i:i], w.wakeUps[i+1:]...)
-			w.trace.add(w, u.p.owner, "is told of starts")
 			if !u.p.dead && !u.p.paused && !u.p.hasExited() {
+				w.trace.add(w, u.p.owner, "is told of starts")
 				u.p.manager.Started(u.at)
 			}
 		})

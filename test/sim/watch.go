@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -102,7 +103,8 @@ func (v *watch) deliver() event {
 	return e
 }
 
-func (v *watch) see(e event) {
+// see takes up what it is told, and says whether the process was told of it.
+func (v *watch) see(e event) bool {
 	v.mu.Lock()
 	old := v.cache[e.obj.Name]
 	news := true
@@ -127,16 +129,23 @@ func (v *watch) see(e event) {
 	if news {
 		changed(e.obj)
 	}
+	return news
 }
 
 // relist compares the cache with all Jobs that there are, and begins the stream
-// anew. What it has missed of pods it will not know.
+// anew. What it has missed of pods it will not know. It is told of one Job at a time, and
+// does what it does about that: a pass under way would race with what else is listed.
 func (v *watch) relist(c *cluster) {
+	see := func(e event) {
+		if v.see(e) {
+			synctest.Wait()
+		}
+	}
 	v.relistAt = c.w.now().Add(relistInterval)
 	v.connected, v.queue = true, nil
 	for _, j := range c.all {
 		if j.phase != gone && watched(j.obj) {
-			v.see(event{obj: j.obj})
+			see(event{obj: j.obj})
 		}
 	}
 	var missing []*batchv1.Job
@@ -147,7 +156,7 @@ func (v *watch) relist(c *cluster) {
 	}
 	slices.SortFunc(missing, func(a, b *batchv1.Job) int { return version(a) - version(b) })
 	for _, obj := range missing {
-		v.see(event{obj: obj, gone: true})
+		see(event{obj: obj, gone: true})
 	}
 }
 

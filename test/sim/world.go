@@ -40,6 +40,8 @@ type world struct {
 	apis      []*api // by slot
 	wakeUps   []*wakeUp
 	errands   []*errand // in the order in which clients have got them
+	// acknowledged are the outputs that jobs were told are recorded.
+	acknowledged map[recordKey]bool
 
 	limits    limits
 	retention time.Duration
@@ -47,7 +49,7 @@ type world struct {
 	haste     float64 // the chance that time passes though something could happen
 	crowds    bool    // holders' writes wait, so that others come together meanwhile
 	pace      int     // how long a Job may take for one phase, in seconds
-	slowness  int     // how many seconds a write of jobapi may take, so that others gather behind it
+	slowness  int     // how many seconds a write that several share may take, a manager's or jobapi's, so that others gather behind it
 	dbBack    time.Time
 	apiBack   time.Time
 	calmAt    time.Time // when the faults cease
@@ -81,7 +83,7 @@ func newWorld(s Schedule, want []ending) *world {
 	rng := stream(s.Seed, "schedule")
 	w := &world{
 		schedule: s, want: want, rng: rng, faults: newFaults(s), trace: newTrace(s.Verbose), load: newWorkload(s.Seed), db: newDatabase(),
-		clock: began, touched: map[uint64]bool{}, lost: map[uint64]int{}, together: map[string]int{}, crowds: crowds(s.Seed),
+		clock: began, touched: map[uint64]bool{}, lost: map[uint64]int{}, together: map[string]int{}, crowds: crowds(s.Seed), acknowledged: map[recordKey]bool{},
 	}
 	w.cluster = newCluster(w)
 	w.limits = newLimits(s.Seed)
