@@ -15,7 +15,7 @@ import (
 
 // The claims that are measured: as many executions at once as a manager claims, and
 // as with one that has just been started.
-var claimSizes = []int{1, 100}
+var claimSizes = []int{1, 50}
 
 const (
 	claims     = 200              // that are measured, of each size
@@ -45,7 +45,7 @@ func measureBacklog(t *testing.T, b *bench) {
 	if err := d.insertWorkflow(ctx); err != nil {
 		t.Fatal(err)
 	}
-	p := plot{file: "bench-backlog.svg", title: "Claims of 100 against executions in the database", x: "executions", y: "ms"}
+	p := plot{file: "bench-backlog.svg", title: "Claims of 50 against executions in the database", x: "executions", y: "ms"}
 	p.curves = []curve{{name: "p50"}, {name: "p99"}}
 	floors := map[int]sample{}
 	rows := 0

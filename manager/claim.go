@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// claimBatch is how many executions one look at the database claims at the most.
-	claimBatch = 100
+	// claimBatch is how many executions one look at the database claims at the most. The
+	// claim holds locks of them for as long as it takes: some milliseconds.
+	claimBatch = 50
 	// passTimeout bounds what one pass waits for the database and the API
 	// server, and so how long a manager takes to stop.
 	passTimeout = 20 * time.Second
