@@ -233,17 +233,21 @@ func TestLockedRowsKeepNoConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	patient, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	s.marks.Pause = func(mark, int) time.Duration { // that caller gives up when it is left out
+		giveUp()
+		return time.Hour
+	}
 	var waiting sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting.Go(func() { _ = s.MarkLaunched(ctx, leases[1], tasks[1].ID, "u1", now) })
 	s.awaitWaiting(t, "UPDATE task_executions SET job_uid%")
 	before := pool.Stats().WaitCount
-	soon, expire := context.WithTimeout(t.Context(), time.Second)
-	defer expire()
-	if err := s.MarkLaunched(soon, leases[1], tasks[1].ID, "u1", now); !errors.Is(err, gather.ErrLeft) {
+	if err := s.MarkLaunched(patient, leases[1], tasks[1].ID, "u1", now); !errors.Is(err, gather.ErrLeft) {
 		t.Errorf("another mark that waits: %v, want that it is left out", err)
 	}
-	soon, expire = context.WithTimeout(t.Context(), time.Second)
+	soon, expire := context.WithTimeout(t.Context(), time.Second)
 	defer expire()
 	var records sync.WaitGroup
 	for range 5 {
